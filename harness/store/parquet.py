@@ -1,0 +1,197 @@
+"""The store: one writer, one Parquet file per finished trial, renamed into place.
+
+    runs/STUDY/
+      study.yaml, study.json       what was asked: as written, and fully resolved
+      trials/TRIAL-ATTEMPT.parquet one TrialRecord; its presence means that the trial ended
+      epochs/TRIAL-ATTEMPT.parquet its EpochRecords, written before the trial's own file
+      students/TRIAL.safetensors   weights of confirmed students
+
+A file is whole or absent: it is written beside its place, synced, and renamed. What cannot be read is
+set aside under its name plus `.damaged`, never deleted, and its trial counts as not run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from harness.record import EpochRecord, Provenance, TrialRecord
+
+Record = TypeVar("Record", EpochRecord, TrialRecord)
+
+_SCALARS: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    datetime: pa.timestamp("us", tz="UTC"),
+}
+
+
+def arrow_schema(record: type) -> pa.Schema:
+    """The Arrow schema of a record class, field by field."""
+    hints = typing.get_type_hints(record)
+    fields = []
+    for item in dataclasses.fields(record):
+        hint, optional = _without_none(hints[item.name])
+        fields.append(pa.field(item.name, _arrow_type(hint), nullable=optional))
+    return pa.schema(fields)
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    if get_origin(hint) in (Union, types.UnionType):
+        members = [member for member in get_args(hint) if member is not type(None)]
+        return members[0], True
+    return hint, False
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    if get_origin(hint) is Literal:
+        return pa.string()
+    if get_origin(hint) is dict:
+        key, value = get_args(hint)
+        return pa.map_(_arrow_type(key), _arrow_type(value))
+    if dataclasses.is_dataclass(hint):
+        return pa.struct(list(arrow_schema(typing.cast(type, hint))))
+    return _SCALARS[hint]
+
+
+class RunLockedError(Exception):
+    """Another search writes this run."""
+
+
+class Store:
+    """The records of one run of one study, in a folder of their own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the run for one writer; raises `RunLockedError` where another process has it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / "writer.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunLockedError(f"another search is writing {self.root}; wait for it or stop it") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def write(self, trial: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """Puts a trial that ended on disk; when this returns, no kill can lose it."""
+        name = f"{trial.trial_id}-{trial.attempt}.parquet"
+        _write_whole(self.root / "epochs" / name, _table(epochs, EpochRecord))
+        _write_whole(self.root / "trials" / name, _table([trial], TrialRecord))
+
+    def trials(self) -> list[TrialRecord]:
+        """The last attempt of every trial that ended, in order of its end."""
+        latest: dict[str, TrialRecord] = {}
+        for path in sorted((self.root / "trials").glob("*.parquet")):
+            for trial in self._read(path, TrialRecord):
+                known = latest.get(trial.trial_id)
+                if known is None or known.attempt < trial.attempt:
+                    latest[trial.trial_id] = trial
+        return sorted(latest.values(), key=lambda trial: (trial.finished_at, trial.trial_id))
+
+    def epochs(self, trial: TrialRecord) -> list[EpochRecord]:
+        """The epochs of one attempt of a trial, in order."""
+        path = self.root / "epochs" / f"{trial.trial_id}-{trial.attempt}.parquet"
+        return self._read(path, EpochRecord) if path.exists() else []
+
+    def _read(self, path: Path, kind: type[Record]) -> list[Record]:
+        try:
+            rows = pq.read_table(path, schema=arrow_schema(kind)).to_pylist(maps_as_pydicts="strict")
+            return [_record(row, kind) for row in rows]
+        except (pa.ArrowException, OSError, TypeError, ValueError):
+            os.replace(path, path.with_name(path.name + ".damaged"))
+            return []
+
+    @property
+    def damaged(self) -> list[Path]:
+        """Files that could not be read and were set aside; their trials count as not run."""
+        return sorted(self.root.glob("*/*.damaged"))
+
+    @property
+    def students(self) -> Path:
+        """The folder of confirmed students' weights."""
+        return self.root / "students"
+
+    def frozen_study(self) -> dict[str, Any] | None:
+        """The resolved study that this run began with, or None for a new run."""
+        path = self.root / "study.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def freeze_study(self, resolved: dict[str, Any], text: str) -> None:
+        """Keeps the study as asked, so that the run can be told from another study's later."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_text_whole(self.root / "study.yaml", text)
+        write_text_whole(self.root / "study.json", json.dumps(resolved, indent=1, sort_keys=True))
+
+
+def _table(records: Sequence[EpochRecord] | Sequence[TrialRecord], kind: type) -> pa.Table:
+    rows = [dataclasses.asdict(record) for record in records]
+    return pa.Table.from_pylist(
+        [{**row, **{key: list(value.items()) for key, value in row.items() if key in _maps(kind)}} for row in rows],
+        schema=arrow_schema(kind),
+    )
+
+
+def _maps(kind: type) -> set[str]:
+    return {field.name for field in arrow_schema(kind) if pa.types.is_map(field.type)}
+
+
+def _record(row: dict[str, Any], kind: type[Record]) -> Record:
+    provenance = row.get("provenance")
+    if provenance is not None:
+        row = {**row, "provenance": Provenance(**provenance)}
+    return kind(**row)
+
+
+def _write_whole(path: Path, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Writes a text file so that a reader sees all of it or none."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that takes the place of `path`, synced, once the block ends without an error."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def now() -> datetime:
+    """The present moment in UTC, to the microsecond that the store keeps."""
+    return datetime.now(UTC)

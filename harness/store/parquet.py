@@ -117,7 +117,9 @@ class Store:
         try:
             rows = pq.read_table(path, schema=arrow_schema(kind)).to_pylist(maps_as_pydicts="strict")
             return [_record(row, kind) for row in rows]
-        except (pa.ArrowException, OSError, TypeError, ValueError):
+        except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+            if getattr(error, "errno", None) is not None:
+                raise  # the machine's trouble (no permission, too many open files), not the file's
             os.replace(path, path.with_name(path.name + ".damaged"))
             return []
 

@@ -227,7 +227,9 @@ def read_yaml(path: Path) -> Source:
         line = node.start_mark.line + 1
         lines.setdefault(location, line)
         if id(node) in seen:
-            problems.append(Problem(file, line, dotted(location), "is an alias (*name); write it out instead"))
+            problems.append(
+                Problem(file, line, dotted(location), "is an alias (*name); write it out instead")
+            )
             return None
         if not isinstance(node, yaml.ScalarNode):
             seen.add(id(node))
@@ -278,7 +280,8 @@ def read_yaml(path: Path) -> Source:
 def problems_of(error: ValidationError, source: Source, model: type[BaseModel]) -> list[Problem]:
     """Each of pydantic's errors with file, line, field, value and remedy."""
     return [
-        source.problem(tuple(detail["loc"]), explained(detail, model)) for detail in error.errors(include_url=False)
+        source.problem(tuple(detail["loc"]), explained(detail, model))
+        for detail in error.errors(include_url=False)
     ]
 
 

@@ -1,0 +1,15 @@
+"""The data sets that a study can name; entry points of the group `harness.datasets` add to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.data.cifar import Cifar10, Cifar100
+from harness.data.dataset import Dataset
+from harness.data.digits import Digits
+from harness.spec import one_of
+
+if TYPE_CHECKING:
+    AnyDataset = Dataset
+else:
+    AnyDataset = one_of([Digits, Cifar10, Cifar100], "harness.datasets")

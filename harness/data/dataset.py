@@ -1,0 +1,92 @@
+"""What a data set is: two pools of labelled images, of which search may see only the first."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from harness.spec import Spec
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images as uint8 of shape (n, channels, height, width), and labels as int64 of shape (n,)."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.dtype != np.uint8 or len(self.pixels) != len(self.labels):
+            raise ValueError(
+                f"images are uint8 of shape (n, channels, height, width) with a label each, "
+                f"not {self.pixels.dtype} of {self.pixels.shape} with {len(self.labels)} labels"
+            )
+
+    def taken(self, indices: NDArray[np.int64]) -> Images:
+        """The images at some indices, in that order."""
+        return Images(self.pixels[indices], self.labels[indices])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over shape, pixels and labels."""
+        digest = hashlib.sha256(repr(self.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(self.pixels).tobytes())
+        digest.update(np.ascontiguousarray(self.labels).tobytes())
+        return digest.hexdigest()
+
+
+class Dataset(Spec, ABC):
+    """A data set with its split and its augmentation; subclasses say where the images come from.
+
+    The test images are the data set's own and the same in every study; `validation` images are cut
+    from the rest by `split_seed`, and training takes what is left, or `train` of it.
+    """
+
+    name: str
+    validation: int = Field(gt=0)
+    train: int | None = Field(default=None, gt=1)
+    split_seed: int = Field(default=0, ge=0)
+    shift: int = Field(ge=0, le=16)
+    """Pixels by which training images move at random, zero-padded, in both directions."""
+    flip: bool
+    """Whether training images are mirrored left to right at random."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int:
+        """How many classes there are."""
+
+    @property
+    @abstractmethod
+    def pool(self) -> int:
+        """How many images there are beside the test images."""
+
+    @abstractmethod
+    def training_images(self, root: Path) -> Images:
+        """All images but the test images; `root` is where downloads live.
+
+        Raises `MissingError` where this machine cannot have them.
+        """
+
+    @abstractmethod
+    def test_images(self, root: Path) -> Images:
+        """The test images. Only `splits.open_test` calls this; a test of the project walks the code for others."""
+
+    @property
+    def train_count(self) -> int:
+        """How many images a student trains on."""
+        return self.train or self.pool - self.validation

@@ -1,0 +1,73 @@
+"""`anc`: Adversarial Network Compression (Belagiannis et al. 2018, arXiv 1803.10750).
+
+A discriminator on logits beside the distance of logits. It is KSAN without attention, and KSAN's
+`losses` builds on these.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from harness.distill.discriminator import Discriminator
+from harness.distill.losses import cross_entropy, squared_distance
+from harness.distill.method import Losses, Method, Pairing, Parts, Targets
+from harness.models.taps import Features
+from harness.spec import Spec
+
+
+class ANCWeights(Spec):
+    """λ's of the losses; this project's choices, since neither paper prints KSAN's."""
+
+    cross_entropy: float = Field(default=1.0, ge=0)
+    """0 is the papers': they print no cross-entropy of the student with the labels."""
+    logits: float = Field(default=10.0, ge=0)
+    adversarial: float = Field(default=0.1, ge=0)
+
+
+class Adversarial(Method):
+    """What ANC and KSAN share: the distance of logits, and a discriminator that sees logits."""
+
+    weights: ANCWeights = ANCWeights()
+    discriminator: Discriminator = Discriminator()
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        return dict(self.weights.model_dump())
+
+    def losses(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Losses:
+        logits = parts.pairing.standardised(student.logits)
+        says_of_student = _network(parts)(logits)
+        return {
+            "cross_entropy": cross_entropy(student.logits, labels),
+            "logits": squared_distance(logits, parts.pairing.standardised(targets["logits"])),
+            "adversarial": self.discriminator.student_loss(says_of_student, labels),
+        }
+
+    def adversary(self, pairing: Pairing) -> nn.Module | None:
+        return self.discriminator.build(pairing.classes)
+
+    @property
+    def adversary_learning_rate(self) -> float:
+        return self.discriminator.learning_rate
+
+    def adversary_loss(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Tensor:
+        network, standardised = _network(parts), parts.pairing.standardised
+        says_of_teacher = network(standardised(targets["logits"]))
+        says_of_student = network(standardised(student.logits))
+        loss = self.discriminator.own_loss(says_of_teacher, says_of_student, labels).mean()
+        return loss + self.discriminator.weight_penalty(network)
+
+
+class ANC(Adversarial):
+    """Logit distance, adversary and, if weighed, cross-entropy."""
+
+    name: Literal["anc"] = "anc"
+
+
+def _network(parts: Parts) -> nn.Module:
+    if parts.adversary is None:
+        raise ValueError("an adversarial method was given parts without an adversary")
+    return parts.adversary

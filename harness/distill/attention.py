@@ -1,0 +1,140 @@
+"""Attention estimators: squeeze each tap's map into one vector, steered by a global descriptor.
+
+    last tap ─ 1×1 conv ─ mean over positions ─► g                        global descriptor
+    tap i ─ (student: 1×1 conv to the teacher's channels) ─► L            local features
+    L + conv(g) ─► L̂ ─ conv to C/r, ReLU, conv to 1, softmax over positions ─► M
+    v = Σ over positions of M · L̂                                         squeezed descriptor
+
+Shu et al. 2019 (arXiv 1904.05100), after Jetley et al. 2018 (arXiv 1804.02391). What the paper leaves
+open is a field of `Attention`. g serves the estimators alone: the student's classifier stays what its
+family makes it, so that its size is the same under every method.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.distill.losses import cross_entropy
+from harness.distill.method import CollapsedError, Pairing, Pretraining, TeacherPart
+from harness.models.taps import Features, Shape
+from harness.spec import Spec
+
+
+class Attention(Spec):
+    """The estimators' settings, the same for student and teacher."""
+
+    taps: tuple[str, ...] = ("stage1", "stage2", "stage3")
+    """The supervised taps, one estimator each; the deepest also gives the global descriptor."""
+    reduction: int = Field(default=2, ge=1, le=64)
+    """The attention reduction ratio r: the estimator's hidden width is C / r, at least 1."""
+    global_width: int = Field(default=128, ge=1)
+    """Width of the global descriptor g; 128 in the paper."""
+    pooled: Literal["hatted", "plain"] = "hatted"
+    """What M weighs: L̂ (the paper's equation) or L (its figure, and Jetley et al.)."""
+    aggregate: Literal["sum", "mean"] = "sum"
+    """M's weighted sum over positions, or the paper's mean, which is 1/(W·H) of it."""
+    standardise: bool = True
+    """Measure v in units of the teacher's spread, tap by tap, so that λ_is means the same for every tap."""
+    pretraining: Pretraining = Pretraining()
+
+    @field_validator("taps")
+    @classmethod
+    def _are_distinct(cls, taps: tuple[str, ...]) -> tuple[str, ...]:
+        if not taps or len(set(taps)) < len(taps):
+            raise ValueError("needs at least one tap, each named once")
+        return taps
+
+
+class Estimator(nn.Module):
+    """One tap's estimator: local features (n, c, h, w) and g (n, d) → squeezed descriptor (n, c)."""
+
+    def __init__(self, channels: int, settings: Attention) -> None:
+        super().__init__()
+        hidden = max(1, channels // settings.reduction)
+        self.steer = nn.Linear(settings.global_width, channels)
+        self.hidden = nn.Conv2d(channels, hidden, 1)
+        self.score = nn.Conv2d(hidden, 1, 1)
+        self.settings = settings
+
+    def attended(self, features: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        """(hatted map L̂ (n, c, h, w), attention M (n, h·w), which sums to 1 over positions)."""
+        hatted = features + self.steer(g)[:, :, None, None]
+        scores = self.score(F.relu(self.hidden(hatted)))
+        return hatted, scores.flatten(1).softmax(dim=1)
+
+    def forward(self, features: Tensor, g: Tensor) -> Tensor:
+        """The squeezed descriptor v, (n, c)."""
+        hatted, attention = self.attended(features, g)
+        pooled = hatted if self.settings.pooled == "hatted" else features
+        squeezed = torch.einsum("ncp,np->nc", pooled.flatten(2), attention)
+        return squeezed if self.settings.aggregate == "sum" else squeezed / attention.shape[1]
+
+
+class Squeeze(nn.Module):
+    """The estimators of all taps: maps → a descriptor a tap, in the teacher's channels."""
+
+    def __init__(
+        self, own: dict[str, Shape], goal: dict[str, Shape], settings: Attention, transform: bool
+    ) -> None:
+        super().__init__()
+        deepest = settings.taps[-1]
+        self.taps = settings.taps
+        self.describe = nn.Conv2d(own[deepest][0], settings.global_width, 1)
+        self.transform = nn.ModuleList(
+            nn.Conv2d(own[tap][0], goal[tap][0], 1, bias=False) if transform else nn.Identity()
+            for tap in self.taps
+        )
+        self.estimators = nn.ModuleList(Estimator(goal[tap][0], settings) for tap in self.taps)
+
+    def forward(self, maps: dict[str, Tensor]) -> list[Tensor]:
+        """Maps by tap → squeezed descriptors in the taps' order, (n, c) each."""
+        g = self.describe(maps[self.taps[-1]]).mean(dim=(2, 3))
+        pairs = zip(self.taps, self.transform, self.estimators, strict=True)
+        return [estimator(transform(maps[tap]), g) for tap, transform, estimator in pairs]
+
+
+class TeacherAttention(TeacherPart):
+    """The teacher's estimators, with the classifier that trains them and the spread that scales them."""
+
+    spread: Tensor
+
+    def __init__(self, pairing: Pairing, settings: Attention) -> None:
+        super().__init__()
+        channels = [pairing.teacher[tap][0] for tap in settings.taps]
+        self.settings = settings
+        self.squeeze = Squeeze(pairing.teacher, pairing.teacher, settings, transform=False)
+        self.classify = nn.Linear(sum(channels), pairing.classes)
+        self.register_buffer("spread", torch.ones(len(channels)))
+
+    def forward(self, maps: dict[str, Tensor]) -> Tensor:
+        """Maps by tap → the joined, scaled descriptors, (n, Σc)."""
+        return self.scaled(self.squeeze(maps))
+
+    def scaled(self, descriptors: list[Tensor]) -> Tensor:
+        """Joins descriptors of either network in units of the teacher's spread, (n, Σc)."""
+        pairs = zip(descriptors, self.spread.unbind(), strict=True)
+        return torch.cat([descriptor / spread for descriptor, spread in pairs], dim=1)
+
+    def pretraining_loss(self, teacher: Features, labels: Tensor) -> Tensor:
+        return cross_entropy(self.classify(torch.cat(self.squeeze(teacher.maps), dim=1)), labels)
+
+    def settle(self, batches: list[Features]) -> None:
+        """Measures each tap's spread over the training images, and refuses estimators that collapsed."""
+        by_tap = zip(*(self.squeeze(batch.maps) for batch in batches), strict=True)
+        for index, pieces in enumerate(by_tap):
+            descriptors = torch.cat(pieces)
+            spread = descriptors.std(dim=0).square().mean().sqrt()
+            size = descriptors.square().mean().sqrt()
+            if not spread > self.settings.pretraining.least_spread * size:
+                raise CollapsedError(
+                    f"the teacher's estimator at {self.settings.taps[index]} collapsed: over the training images "
+                    f"its descriptor varies by {float(spread / size):.2g} of its size "
+                    f"(least_spread {self.settings.pretraining.least_spread}); train it longer or at a lower rate"
+                )
+            if self.settings.standardise:
+                self.spread[index] = spread

@@ -1,0 +1,142 @@
+"""The contract of a distillation method: settings, learnable parts, and named losses.
+
+A method neither runs networks nor steps optimisers. The trial loop gives it what the two networks
+said of a batch; it gives back losses per image. What the frozen teacher says is first reduced to
+*targets*, tensors that depend on the image's view alone, so that they can be computed once and kept.
+
+    teacher(images) → Features ──targets()──► Targets ─┐
+    student(images) → Features ────────────────────────┴─losses()──► {name: (n,)}, weighted by `.weights`
+                         └──(detached)──adversary_loss()──► scalar, for the adversary alone
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from harness.models.taps import Features, Shape
+from harness.spec import Spec
+
+Targets = dict[str, Tensor]
+"""What a teacher says of a batch, by name; the first dimension is the image."""
+
+Losses = dict[str, Tensor]
+"""Unweighted losses of a batch by name, one number an image."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What a method must know of a teacher and a student to build its parts."""
+
+    student: dict[str, Shape]
+    """Tap → (channels, height, width)."""
+    teacher: dict[str, Shape]
+    classes: int
+    logit_mean: float
+    """Mean and spread of the teacher's logits over the training images, all classes together."""
+    logit_spread: float
+
+    def standardised(self, logits: Tensor) -> Tensor:
+        """Logits of either network in units of the teacher's."""
+        return (logits - self.logit_mean) / self.logit_spread
+
+
+class Pretraining(Spec):
+    """How a teacher's part is trained: by its own loss, with the teacher frozen; then it is frozen too.
+
+    Trained by the distance between student and teacher alone, KSAN's estimators collapse (measured: the
+    variance of the teacher's descriptors falls 4,500-fold and accuracy does not show it).
+    """
+
+    epochs: int = Field(default=5, ge=1, le=1000)
+    batch_size: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
+    """Adam's."""
+    seed: int = Field(default=0, ge=0)
+    """The part belongs to the teacher, and every trial with the same settings shares it."""
+    least_spread: float = Field(default=1e-2, ge=0)
+    """The guard: what the part says must vary over the training images by this share of its size."""
+
+
+class TeacherPart(nn.Module, ABC):
+    """A learnable part on the teacher's side: trained first, by itself, then frozen."""
+
+    @abstractmethod
+    def pretraining_loss(self, teacher: Features, labels: Tensor) -> Tensor:
+        """The loss per image that trains this part, (n,)."""
+
+    @abstractmethod
+    def settle(self, batches: list[Features]) -> None:
+        """Measures what it needs of the training set once trained; raises `CollapsedError` if it says nothing."""
+
+
+class CollapsedError(Exception):
+    """A pre-trained part gives every image the same answer; accuracy alone would not show it."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A method's learnable parts: trained with the student, trained against it, and frozen."""
+
+    pairing: Pairing
+    student: nn.Module
+    adversary: nn.Module | None = None
+    teacher: TeacherPart | None = None
+
+
+class Method(Spec, ABC):
+    """A method and its settings; subclasses are final and live in a file each."""
+
+    name: str
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the student learns from a teacher."""
+        return True
+
+    @property
+    def tapped(self) -> tuple[str, ...]:
+        """The taps that this method reads, in both networks."""
+        return ()
+
+    @property
+    @abstractmethod
+    def loss_weights(self) -> dict[str, float]:
+        """Loss name → weight; a loss of weight 0 need not be computed."""
+
+    @abstractmethod
+    def losses(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Losses:
+        """The student's losses; the gradient reaches the student and `parts.student` only."""
+
+    def targets(self, teacher: Features, parts: Parts) -> Targets:
+        """What this method keeps of the teacher's features."""
+        return {"logits": teacher.logits}
+
+    def student_part(self, pairing: Pairing) -> nn.Module:
+        """Parts trained together with the student."""
+        return nn.Identity()
+
+    def teacher_part(self, pairing: Pairing) -> TeacherPart | None:
+        """The part that is pre-trained on the teacher and frozen."""
+        return None
+
+    @property
+    def pretraining(self) -> Pretraining | None:
+        """How `teacher_part` is trained."""
+        return None
+
+    def adversary(self, pairing: Pairing) -> nn.Module | None:
+        """The network that is trained against the student."""
+        return None
+
+    @property
+    def adversary_learning_rate(self) -> float:
+        """Adam's learning rate for the adversary."""
+        return 1e-3
+
+    def adversary_loss(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Tensor:
+        """The adversary's own loss, a scalar; the student's features come detached."""
+        raise NotImplementedError(f"{self.name} has no adversary")

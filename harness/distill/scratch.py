@@ -1,0 +1,28 @@
+"""`scratch`: the student alone, trained on the labels; also how teachers are trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from harness.distill.losses import cross_entropy
+from harness.distill.method import Losses, Method, Parts, Targets
+from harness.models.taps import Features
+
+
+class Scratch(Method):
+    """Cross-entropy with the labels and nothing else: the line that every other method must cross."""
+
+    name: Literal["scratch"] = "scratch"
+
+    @property
+    def needs_teacher(self) -> bool:
+        return False
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        return {"cross_entropy": 1.0}
+
+    def losses(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Losses:
+        return {"cross_entropy": cross_entropy(student.logits, labels)}

@@ -1,0 +1,29 @@
+"""What a network family is: settings that build a network, name it, and name its taps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from harness.spec import Spec
+
+
+class Architecture(Spec, ABC):
+    """The settings of one network; spec and network of a family share a file."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """How tables call it, such as `resnet20-w16`."""
+
+    @property
+    @abstractmethod
+    def taps(self) -> tuple[str, ...]:
+        """Module paths at the ends of the stages, shallow to deep."""
+
+    @abstractmethod
+    def build(self, channels: int, classes: int) -> nn.Module:
+        """A fresh network: images (n, channels, h, w) → logits (n, classes)."""

@@ -9,7 +9,7 @@ from urllib.error import URLError
 import numpy as np
 
 from harness.data.dataset import Dataset, Images
-from harness.spec import MissingError
+from harness.source import MissingError
 
 
 class _Cifar(Dataset):

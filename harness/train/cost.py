@@ -1,0 +1,27 @@
+"""Cost: what a network weighs, known exactly before any training, and what a trial will take, guessed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.models.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Size:
+    """Parameters, and multiply-adds of one image's forward pass (convolutions and products)."""
+
+    params: int
+    macs: int
+
+
+def size(network: Architecture, image: tuple[int, int, int], classes: int) -> Size:
+    """The size of a network for images of (channels, height, width), counted without allocating it."""
+    with torch.device("meta"), torch.no_grad():
+        ghost = network.build(image[0], classes).eval()
+        with FlopCounterMode(display=False) as counter:
+            ghost(torch.empty(1, *image))
+    return Size(sum(parameter.numel() for parameter in ghost.parameters()), counter.get_total_flops() // 2)

@@ -1,0 +1,53 @@
+"""Seeds: one stream for each thing that is random, so that switching one off does not shift the others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Self
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from harness.spec import Spec
+
+Stream = Literal["student", "estimator", "discriminator", "data"]
+
+
+class Seeds(Spec):
+    """The four seeds of a trial."""
+
+    student: int = Field(default=0, ge=0)
+    estimator: int = Field(default=0, ge=0)
+    discriminator: int = Field(default=0, ge=0)
+    data: int = Field(default=0, ge=0)
+
+    @classmethod
+    def all(cls, seed: int) -> Self:
+        """One number for all four: the streams still differ, since each is named."""
+        return cls(student=seed, estimator=seed, discriminator=seed, data=seed)
+
+    def stream(self, name: Stream, *steps: int) -> int:
+        """A 63-bit seed for a stream, and within it for a step such as an epoch."""
+        text = "/".join(map(str, (name, getattr(self, name), *steps)))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Lets everything that draws from torch's global generator draw from this seed; restores it after."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        yield
+
+
+def state_digest(module: nn.Module) -> str:
+    """SHA-256 over a module's parameters and buffers, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(f"{name}:{tuple(value.shape)}:{value.dtype};".encode())
+        digest.update(flat.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,285 @@
+"""A trial: one training run of one student with one fully resolved config. Read this page first.
+
+`run_trial` is the whole of it, one loop from top to bottom. Whoever iterates it gets an `EpochRecord`
+an epoch and may stop at any; given a checkpoint it continues where the last run of the same trial
+stopped, with identical numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+
+from harness.data.catalog import AnyDataset
+from harness.data.resident import ResidentData
+from harness.distill.catalog import AnyMethod
+from harness.distill.method import Pairing, Parts, TeacherPart
+from harness.distill.scratch import Scratch
+from harness.models.catalog import AnyArchitecture
+from harness.models.taps import Features, Tapped
+from harness.record import EpochRecord, Purpose
+from harness.spec import Spec, content_id
+from harness.store.parquet import replacing
+from harness.train.answers import Answers, Nothing, answers
+from harness.train.evaluate import Score, evaluate
+from harness.train.optim import Training, adversary_optimiser, set_learning_rate
+from harness.train.seeds import Seeds, seeded
+
+
+class Checkpoint(Spec):
+    """A user's own weights for a teacher: a safetensors file, or a torch file of tensors alone."""
+
+    path: str
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Checked before the file is used, when given; part of the teacher's id."""
+
+
+class TeacherSpec(Spec):
+    """A teacher: a network with how it is trained, or with a checkpoint instead."""
+
+    network: AnyArchitecture
+    training: Training = Training()
+    seed: int = Field(default=0, ge=0)
+    checkpoint: Checkpoint | None = None
+
+
+class TrialSpec(Spec):
+    """Everything that decides a trial's numbers; its id is the trial's."""
+
+    purpose: Purpose = "search"
+    data: AnyDataset
+    teacher: TeacherSpec | None = None
+    student: AnyArchitecture
+    method: AnyMethod
+    training: Training = Training()
+    seeds: Seeds = Seeds()
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> TrialSpec:
+        if self.method.needs_teacher and self.teacher is None:
+            raise ValueError(f"the method {self.method.name} needs a teacher")
+        if not any(weight > 0 for weight in self.method.loss_weights.values()):
+            raise ValueError(f"every loss of {self.method.name} has the weight 0; nothing would be learnt")
+        for role, network in (("student", self.student), ("teacher", self.teacher and self.teacher.network)):
+            missing = [tap for tap in self.method.tapped if network and tap not in network.taps]
+            if network and missing:
+                raise ValueError(f"the {role} {network.label} has no tap {missing[0]}; it has {', '.join(network.taps)}")
+        return self
+
+    @property
+    def config_id(self) -> str:
+        """The id without seeds and purpose, which replicates and confirmation of one config share."""
+        return content_id(self.model_dump(mode="json", exclude={"seeds", "purpose"}))
+
+
+def teacher_trial(teacher: TeacherSpec, data: AnyDataset) -> TrialSpec:
+    """The trial that trains a teacher: a teacher is a student of nobody."""
+    return TrialSpec(
+        purpose="teacher",
+        data=data,
+        student=teacher.network,
+        method=Scratch(),
+        training=teacher.training,
+        seeds=Seeds.all(teacher.seed),
+    )
+
+
+@dataclass(frozen=True)
+class TeacherSide:
+    """What a trial has of its teacher: the frozen network, and what its method needs beside it."""
+
+    network: nn.Module
+    pairing: Pairing
+    part: TeacherPart | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where a running trial keeps itself, and how often (seconds of training between two saves)."""
+
+    path: Path
+    every: float = 30.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: the trained student, and its last score unless it diverged."""
+
+    status: Literal["completed", "diverged"]
+    student: nn.Module
+    validation: Score | None
+    epochs_done: int
+    train_seconds: float
+
+
+def run_trial(
+    spec: TrialSpec,
+    data: ResidentData,
+    teacher: TeacherSide | None,
+    device: torch.device,
+    resumption: Resumption | None = None,
+) -> Generator[EpochRecord, None, Outcome]:
+    """Trains the student of `spec` and yields a record an epoch; returns the `Outcome`.
+
+    A loss or a logit that is no finite number ends the trial as diverged: NaN logits would count as
+    class 0, which is no accuracy. Validation is the only split that it evaluates on.
+    """
+    training, method, trial_id = spec.training, spec.method, spec.id
+    student, parts = _fresh(spec, teacher, data, device)
+    learner = training.optimiser(student, parts.student)
+    rival = adversary_optimiser(parts.adversary, method.adversary_learning_rate) if parts.adversary else None
+    learnt = [parameter for group in learner.param_groups for parameter in group["params"]]
+    tapped_student = Tapped(student, method.tapped)
+    teacher_answers: Answers = Nothing()
+    if teacher:
+        teacher_answers = answers(teacher.network, method, parts, data, _precision(spec, device))
+    weights = {name: weight for name, weight in method.loss_weights.items() if weight > 0}
+
+    state = _State(student, parts, learner, rival)
+    seconds, score, records = 0.0, None, list[EpochRecord]()
+    if resumption and (saved := state.restored_from(resumption.path, trial_id)):
+        seconds, records = saved
+        yield from records
+
+    saved_at = seconds
+    for epoch in range(len(records), training.epochs):
+        began = time.perf_counter()
+        order = torch.Generator().manual_seed(spec.seeds.stream("data", epoch))
+        batches = list(data.batches(training.batch_size, order))
+        sums = dict.fromkeys(("total", *weights), torch.zeros((), device=device))
+        student.train()
+        for index, batch in enumerate(batches):
+            rate = training.learning_rate_at(epoch * len(batches) + index, training.epochs * len(batches))
+            set_learning_rate(learner, rate)
+            images = batch.images.contiguous(memory_format=_layout(spec))
+
+            targets = teacher_answers.of(batch)
+            with _precision(spec, device):
+                said = tapped_student(images)
+            said = _float(said)
+
+            losses = {name: loss.mean() for name, loss in method.losses(said, targets, batch.labels, parts).items()}
+            total = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
+            learner.zero_grad()
+            total.backward()
+            nn.utils.clip_grad_norm_(learnt, training.clip)
+            learner.step()
+
+            if rival:
+                detached = Features(said.logits.detach(), {tap: maps.detach() for tap, maps in said.maps.items()})
+                rival.zero_grad()
+                method.adversary_loss(detached, targets, batch.labels, parts).backward()
+                rival.step()
+
+            for name, loss in (("total", total), *losses.items()):
+                if name in sums:
+                    sums[name] = sums[name] + loss.detach()
+
+        means = dict(zip(sums, (torch.stack(list(sums.values())) / len(batches)).tolist(), strict=True))
+        spent = time.perf_counter() - began
+        seconds += spent
+        is_last = epoch + 1 == training.epochs
+        evaluated = is_last or (epoch + 1) % training.evaluate_every == 0
+        score = evaluate(student, data.validation) if evaluated else None
+        if not all(abs(mean) < float("inf") for mean in means.values()) or (score and not score.is_finite):
+            return Outcome("diverged", student, None, epoch, seconds)
+
+        record = EpochRecord(
+            trial_id=trial_id,
+            epoch=epoch + 1,
+            epochs=training.epochs,
+            accuracy=score.accuracy if score else None,
+            loss=score.loss if score else None,
+            images=len(data.validation),
+            train_loss=means.pop("total"),
+            losses=means,
+            learning_rate=rate,
+            seconds=spent,
+        )
+        records.append(record)
+        if resumption and (seconds - saved_at >= resumption.every or is_last):
+            state.save(resumption.path, trial_id, seconds, records)
+            saved_at = seconds
+        yield record
+
+    if score is None:  # every epoch came from the checkpoint
+        score = evaluate(student, data.validation)
+    return Outcome("completed", student, score, training.epochs, seconds)
+
+
+def _fresh(
+    spec: TrialSpec, teacher: TeacherSide | None, data: ResidentData, device: torch.device
+) -> tuple[nn.Module, Parts]:
+    """The student and the method's parts as they are before training, each from its own seed."""
+    channels, classes = spec.data.shape[0], spec.data.classes
+    with seeded(spec.seeds.stream("student")):
+        student = spec.student.build(channels, classes)
+    pairing = teacher.pairing if teacher else Pairing({}, {}, classes, 0.0, 1.0)
+    with seeded(spec.seeds.stream("estimator")):
+        student_part = spec.method.student_part(pairing)
+    with seeded(spec.seeds.stream("discriminator")):
+        adversary = spec.method.adversary(pairing)
+    student = student.to(device=device, memory_format=_layout(spec))
+    parts = Parts(
+        pairing, student_part.to(device), adversary.to(device) if adversary else None, teacher.part if teacher else None
+    )
+    return student, parts
+
+
+def _layout(spec: TrialSpec) -> torch.memory_format:
+    return torch.channels_last if spec.training.channels_last else torch.contiguous_format
+
+
+def _precision(spec: TrialSpec, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=spec.training.precision == "bfloat16")
+
+
+def _float(features: Features) -> Features:
+    return Features(features.logits.float(), {tap: maps.float() for tap, maps in features.maps.items()})
+
+
+class _State:
+    """Everything that training changes, to be written to and read from a checkpoint."""
+
+    def __init__(
+        self, student: nn.Module, parts: Parts, learner: torch.optim.Optimizer, rival: torch.optim.Optimizer | None
+    ) -> None:
+        members = {"student": student, "part": parts.student, "adversary": parts.adversary}
+        self.members = {name: member for name, member in members.items() if member is not None}
+        self.optimisers = {name: o for name, o in (("learner", learner), ("rival", rival)) if o is not None}
+
+    def save(self, path: Path, trial_id: str, seconds: float, records: list[EpochRecord]) -> None:
+        content: dict[str, Any] = {
+            "trial_id": trial_id,
+            "seconds": seconds,
+            "records": [dataclasses.asdict(record) for record in records],
+            **{name: member.state_dict() for name, member in {**self.members, **self.optimisers}.items()},
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+
+    def restored_from(self, path: Path, trial_id: str) -> tuple[float, list[EpochRecord]] | None:
+        """Takes up a checkpoint of the same trial; one that cannot be read is set aside."""
+        if not path.exists():
+            return None
+        try:
+            content = torch.load(path, weights_only=True, map_location="cpu")
+            if content["trial_id"] != trial_id:
+                return None
+            for name, member in {**self.members, **self.optimisers}.items():
+                member.load_state_dict(content[name])
+            return content["seconds"], [EpochRecord(**record) for record in content["records"]]
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
+            path.replace(path.with_name(path.name + ".damaged"))
+            return None

@@ -1,0 +1,171 @@
+"""The answer: each arm's paired difference to the baselines over common confirmation seeds, and in words.
+
+A family of tests is all comparisons with one baseline on one data set; p-values are Holm's over it, the
+intervals are not adjusted. Where a cell has several confirmed configs, the one that the search ranked first
+speaks for it: choosing by the test split would flatter it.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pandas as pd
+
+from harness.analysis.cells import BASELINES, COMPARABLE, arms_in_order, groups, of_pair, pairs, students_in_order
+from harness.analysis.confirmed import ALPHA
+from harness.analysis.statistics import Estimate, holm, paired_difference, selection_gap
+from harness.analysis.wording import counted, listed, missing, percent, plus_minus, points, probability, span
+
+BETTER, WORSE, ALIKE = "better", "worse", "cannot be told apart"
+_COLUMNS = [
+    *("dataset", "teacher", "student", "arm", "method", "baseline", "baseline_arm", "params"),
+    *("difference", "low", "high", "p", "p_holm", "n", "verdict", "words", *COMPARABLE[1:]),
+    *("config_id", "baseline_config_id"),
+]
+
+
+def differences(confirmed: pd.DataFrame) -> pd.DataFrame:
+    """Each arm against `scratch` and against `kd`, wherever a pair confirmed both for a student.
+
+    `difference`, `low` and `high` are fractions; positive is better than the baseline.
+    """
+    rows: list[dict[str, object]] = []
+    for _, comparable in groups(confirmed, COMPARABLE):
+        speakers = _speakers(comparable)
+        for baseline in BASELINES:
+            rows += _corrected(_against(baseline, speakers))
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    return table.astype(dict.fromkeys(["difference", "low", "high", "p", "p_holm"], float))
+
+
+def _speakers(confirmed: pd.DataFrame) -> pd.DataFrame:
+    """One confirmed row per cell: the one with the best validation mean from the search."""
+    best_first = confirmed.sort_values(["validation", "config_id"], ascending=[False, True])
+    return best_first.drop_duplicates(["study", "dataset", "teacher", "student", "arm"])
+
+
+def _against(baseline: str, speakers: pd.DataFrame) -> list[dict[str, object]]:
+    """The comparisons of one family, each config pair once; a baseline is not compared with itself."""
+    found: dict[tuple[object, object], dict[str, object]] = {}
+    known = BASELINES[: BASELINES.index(baseline) + 1]
+    for pair in pairs(speakers):
+        members = of_pair(speakers, pair)
+        for student in students_in_order(members):
+            cells = members[members["student"] == student]
+            theirs = cells[cells["method"] == baseline].head(1)
+            for arm in arms_in_order(cells[~cells["method"].isin(known)]):
+                for (_, ours), (_, base) in product(cells[cells["arm"] == arm].iterrows(), theirs.iterrows()):
+                    row = _compared(ours, base, baseline)
+                    if row is not None:
+                        found.setdefault((row["config_id"], row["baseline_config_id"]), row)
+    return list(found.values())
+
+
+def _compared(ours: pd.Series, base: pd.Series, baseline: str) -> dict[str, object] | None:
+    of = paired_difference(ours["accuracies"], base["accuracies"])
+    if of is None:
+        return None
+    return {
+        **{name: ours[name] for name in ["dataset", "teacher", "student", "arm", "method", "params", "config_id"]},
+        **{name: ours[name] for name in COMPARABLE[1:]},
+        "baseline": baseline,
+        "baseline_arm": base["arm"],
+        "baseline_config_id": base["config_id"],
+        "difference": of.mean,
+        "low": of.low,
+        "high": of.high,
+        "p": of.p,
+        "n": of.n,
+    }
+
+
+def _corrected(family: list[dict[str, object]]) -> list[dict[str, object]]:
+    p_values = [None if row["p"] is None else float(str(row["p"])) for row in family]
+    for row, p in zip(family, holm(p_values), strict=True):
+        row["p_holm"] = p
+        row["verdict"] = verdict(float(str(row["difference"])), p)
+        row["words"] = in_words(row)
+    return family
+
+
+def verdict(difference: float, p_holm: float | None) -> str:
+    """Better or worse where the corrected p is below .05, otherwise `cannot be told apart`."""
+    if p_holm is None or p_holm >= ALPHA:
+        return ALIKE
+    return BETTER if difference > 0 else WORSE
+
+
+def in_words(row: dict[str, object]) -> str:
+    """One comparison as a clause: `better than scratch by 0.84 points [0.31, 1.37], p = .004, 5 seeds`."""
+    low, high, p = (None if row[name] is None else float(str(row[name])) for name in ("low", "high", "p_holm"))
+    mean, n = float(str(row["difference"])), int(str(row["n"]))
+    size = f"{points(mean)} points {span(low, high)}, {probability(p)} after Holm, {counted(n, 'common seed')}"
+    if n == 1:
+        return f"one common seed cannot tell it from {row['baseline_arm']} ({points(mean)} points)"
+    if row["verdict"] == ALIKE:
+        return f"cannot be told apart from {row['baseline_arm']}: {size}"
+    return f"{row['verdict']} than {row['baseline_arm']}: {size}"
+
+
+def answer(confirmed: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
+    """The study's answer in sentences that a newcomer understands; each carries n and an interval."""
+    if confirmed.empty:
+        return ["There is no answer yet: no config has been confirmed on the test split."]
+    sentences = []
+    for (dataset, baseline, arm), members in compared.groupby(["dataset", "baseline", "arm"], sort=False):
+        sentences.append(f"On {dataset}, {arm} {_tally(members, str(baseline))}.")
+    if compared.empty:
+        sentences.append("No arm can be compared with scratch or kd: no two of them share confirmation seeds.")
+    for _, members in groups(confirmed, COMPARABLE):
+        sentences.append(_best(members))
+    return sentences
+
+
+def _tally(members: pd.DataFrame, baseline: str) -> str:
+    """`beats scratch for 2 of 3 students (+0.81 to +1.20 points) and cannot be told apart for 1; 5 seeds`."""
+    parts = []
+    for kind, verb in ((BETTER, "beats"), (WORSE, "loses to"), (ALIKE, "cannot be told apart from")):
+        of_kind = members[members["verdict"] == kind]
+        if len(of_kind):
+            parts.append(
+                f"{verb} {baseline} for {len(of_kind)} of {counted(len(members), 'student')} ({_size(of_kind)})"
+            )
+    fewest, most = int(members["n"].min()), int(members["n"].max())
+    seeds = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
+    return f"{listed(parts)}, over {seeds} each"
+
+
+def _size(members: pd.DataFrame) -> str:
+    """`+0.98 points [+0.52, +1.44]` for one comparison, the range of the means for several."""
+    if len(members) == 1:
+        one = members.iloc[0]
+        return f"{points(one['difference'])} points {span(one['low'], one['high'])}"
+    low, high = points(members["difference"].min()), points(members["difference"].max())
+    return f"{low} points each" if low == high else f"{low} to {high} points"
+
+
+def _best(members: pd.DataFrame) -> str:
+    best = members.iloc[0]
+    text = (
+        f"The most accurate student on {best['dataset']} is {best['student']} trained by {best['arm']}: "
+        f"{percent(best['accuracy'])} % {plus_minus(best['low'], best['high'])} on test "
+        f"({counted(int(best['n']), 'seed')})"
+    )
+    sharing = int((members["rank"] == best["rank"]).sum()) - 1
+    return f"{text}; {counted(sharing, 'other row')} cannot be told apart from it." if sharing else f"{text}."
+
+
+def gap(confirmed: pd.DataFrame) -> Estimate | None:
+    """How much the search flattered its finalists, on the same validation images; None where unknown."""
+    return selection_gap(list(confirmed["validation"]), list(confirmed["confirmed_validation"]))
+
+
+def gap_in_words(of: Estimate | None) -> str:
+    """The winner's curse of this study in a sentence."""
+    if of is None:
+        return "How much the search flattered its finalists is unknown: nothing was measured again on validation."
+    size = f"{points(of.mean)} points {span(of.low, of.high)}, mean over {counted(of.n, 'finalist')}"
+    if missing(of.low) or missing(of.high) or (of.low or 0) <= 0 <= (of.high or 0):
+        return f"No flattery by selection is shown: search minus fresh seeds on validation is {size}."
+    kind = "flattered" if of.mean > 0 else "underrated"
+    return f"The search {kind} its finalists: its validation mean minus that of fresh seeds is {size}."

@@ -1,0 +1,83 @@
+"""Cells and pairs: what is compared with what.
+
+    cell   (dataset, teacher or None, student, arm): one arm's answer for one student
+    pair   (dataset, teacher): the students under one teacher; a cell without a teacher (training from
+           scratch) belongs to every pair of its data set
+
+Rows are compared only within `COMPARABLE`: the same data, image for image, and the same schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import pandas as pd
+
+CELL = ["dataset", "teacher", "student", "arm"]
+COMPARABLE = ["dataset", "data_fingerprint", "epochs"]
+BASELINES = ("scratch", "kd")
+"""The methods that every other is measured against, by name."""
+
+
+class Pair(NamedTuple):
+    """The students of one data set under one teacher; None where no trial had a teacher."""
+
+    dataset: str
+    teacher: str | None
+
+
+def full_length(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that completed their whole schedule: only they may stand on a front."""
+    return trials[(trials["status"] == "completed") & (trials["epochs_done"] == trials["epochs"])]
+
+
+def with_fingerprint(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials with `data_fingerprint` as a column; empty where a trial had no provenance."""
+    prints = [str(origin["data_fingerprint"]) if isinstance(origin, Mapping) else "" for origin in trials["provenance"]]
+    return trials.assign(data_fingerprint=pd.Series(prints, index=trials.index, dtype="object"))
+
+
+def pairs(rows: pd.DataFrame) -> list[Pair]:
+    """Every pair among the rows, in order of their names."""
+    found: list[Pair] = []
+    for dataset in sorted(rows["dataset"].unique()):
+        of_dataset = rows[rows["dataset"] == dataset]
+        teachers = sorted(of_dataset["teacher"].dropna().unique())
+        found += [Pair(dataset, teacher) for teacher in teachers] or [Pair(dataset, None)]
+    return found
+
+
+def of_pair(rows: pd.DataFrame, pair: Pair) -> pd.DataFrame:
+    """The rows that belong to a pair: its own, and those of its data set that had no teacher."""
+    teacher = rows["teacher"].isna()
+    if pair.teacher is not None:
+        teacher |= rows["teacher"] == pair.teacher
+    return rows[(rows["dataset"] == pair.dataset) & teacher]
+
+
+def arms_in_order(rows: pd.DataFrame) -> list[str]:
+    """The arms, baselines first and then by name, so that an arm looks the same in every figure."""
+    methods = dict(zip(rows["arm"], rows["method"], strict=True))
+
+    def place(arm: str) -> tuple[int, str]:
+        method = methods[arm]
+        return (BASELINES.index(method) if method in BASELINES else len(BASELINES), arm)
+
+    return sorted(methods, key=place)
+
+
+def students_in_order(rows: pd.DataFrame) -> list[str]:
+    """The students from the smallest to the largest."""
+    sizes = rows.groupby("student")["params"].min()
+    return [str(student) for student in sizes.reset_index().sort_values(["params", "student"])["student"]]
+
+
+def groups(rows: pd.DataFrame, by: Iterable[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:
+    """The rows in groups, each with its key by name; a missing teacher is a key like any other."""
+    keys = list(by)
+    found = []
+    for key, members in rows.groupby(keys, dropna=False, sort=True):
+        values = pd.Series(list(key) if isinstance(key, tuple) else [key], index=keys, dtype="object")
+        found.append(({str(name): value for name, value in values.where(values.notna(), None).items()}, members))
+    return found

@@ -1,0 +1,117 @@
+"""The table of confirmed rows: one per config that was retrained on fresh seeds and read on the test split.
+
+Rows are ranked by mean test accuracy among comparable rows (one data set, fingerprint and schedule).
+**Rows that share a rank cannot be told apart**: going down from the best mean, a row shares the rank above
+it as long as its difference to every row of that rank is not significant (two-sided t at .05, paired over
+common seeds where there are two, else Welch's); the first row that is told apart opens the next rank, whose
+number counts the rows above it (1, 1, 3, …). These tests are not corrected for their number, and a row
+with one seed can be told apart from nothing. Sharing a rank is no proof of being equal.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import cast
+
+import pandas as pd
+
+from harness.analysis.cells import CELL, COMPARABLE, full_length, groups, with_fingerprint
+from harness.analysis.statistics import difference, estimate
+
+ALPHA = 0.05
+_COLUMNS = [
+    *("rank", "study", *CELL, "method", "accuracy", "sd", "low", "high", "n", "seeds", "lost"),
+    *("params", "macs", "train_seconds", "validation", "validation_n", "confirmed_validation"),
+    *("config_id", "trial_id", "command", "accuracies", "evidence", *COMPARABLE[1:]),
+]
+
+
+def confirmed_rows(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per config with a confirmed test accuracy, best first within each comparable group.
+
+    accuracy, sd, low, high   over the `n` seeds, fractions; the interval is 95 %, missing for one seed
+    lost                      confirmation trials that ended without a test accuracy
+    train_seconds             mean of one confirmation trial
+    validation, validation_n  mean over the search's replicates, and how many
+    confirmed_validation      mean on validation over the confirmation's fresh seeds
+    trial_id, command         the trial with the smallest seed, and what a shell needs to repeat it
+    accuracies                seed → test accuracy
+    """
+    stamped = with_fingerprint(trials)
+    confirmations = stamped[stamped["purpose"] == "confirmation"]
+    searched = full_length(stamped[stamped["purpose"] == "search"])
+    rows = [
+        _row(members, searched[searched["config_id"] == key["config_id"]])
+        for key, members in groups(confirmations, ["study", *CELL, "config_id"])
+        if len(_read_on_test(members))
+    ]
+    table = pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(["sd", "low", "high"], float))
+    table = table.sort_values([*COMPARABLE, "accuracy", "config_id"], ascending=[True] * 3 + [False, True])
+    table["rank"] = [rank for _, members in groups(table, COMPARABLE) for rank in ranks(members)]
+    return table.reset_index(drop=True)
+
+
+def _read_on_test(confirmations: pd.DataFrame) -> pd.DataFrame:
+    done = full_length(confirmations)
+    return done[done["test_accuracy"].notna()].sort_values("seed")
+
+
+def _row(members: pd.DataFrame, searched: pd.DataFrame) -> dict[str, object]:
+    read = _read_on_test(members)
+    first = read.iloc[0]
+    accuracies = {int(seed): float(value) for seed, value in zip(read["seed"], read["test_accuracy"], strict=True)}
+    of = estimate(list(accuracies.values()))
+    return {
+        **{name: first[name] for name in ["study", *CELL, "method", "config_id", "trial_id"]},
+        **{name: first[name] for name in COMPARABLE[1:]},
+        "rank": 0,
+        "accuracy": of.mean,
+        "sd": of.sd,
+        "low": of.low,
+        "high": of.high,
+        "n": of.n,
+        "seeds": list(accuracies),
+        "lost": len(members) - len(read),
+        "params": int(first["params"]),
+        "macs": int(first["macs"]),
+        "train_seconds": float(read["train_seconds"].mean()),
+        "validation": float(searched["validation_accuracy"].mean()),
+        "validation_n": int(searched["validation_accuracy"].notna().sum()),
+        "confirmed_validation": float(read["validation_accuracy"].mean()),
+        "command": reproduce(first["trial_id"]),
+        "accuracies": accuracies,
+        "evidence": "test",
+    }
+
+
+def reproduce(trial_id: str) -> str:
+    """The shell command that repeats a trial; quoted, for the id comes from somebody's file."""
+    return f"harness reproduce {shlex.quote(trial_id)}"
+
+
+def ranks(rows: pd.DataFrame) -> list[int]:
+    """The shared ranks of comparable rows that stand best mean first (see the head of this file)."""
+    samples = [cast(Mapping[int, float], sample) for sample in rows["accuracies"]]
+    found: list[int] = []
+    for place, sample in enumerate(samples):
+        rank = found[-1] if found else 1
+        sharing = samples[rank - 1 : place]
+        found.append(place + 1 if any(are_told_apart(sample, other) for other in sharing) else rank)
+    return found
+
+
+def are_told_apart(ours: Mapping[int, float], theirs: Mapping[int, float]) -> bool:
+    """Whether two samples of seed → accuracy differ significantly at .05, uncorrected."""
+    p = difference(ours, theirs).p
+    return p is not None and p < ALPHA
+
+
+def teachers(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per teacher: its accuracy is on validation, for a teacher is never read on the test split."""
+    found = trials[trials["purpose"] == "teacher"]
+    table = found[["dataset", "student", "validation_accuracy", "validation_images", "params", "macs"]].assign(
+        status=found["status"], seed=found["seed"], train_seconds=found["train_seconds"], trial_id=found["trial_id"]
+    )
+    table = table.rename(columns={"student": "teacher", "validation_accuracy": "validation"})
+    return table.sort_values(["dataset", "teacher", "trial_id"], ignore_index=True)

@@ -1,0 +1,71 @@
+"""What the study cost, what of it was lost, and where its numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from harness.analysis.cells import CELL, full_length
+
+STATUSES = ["completed", "stopped", "diverged", "failed"]
+PURPOSES = ["teacher", "search", "confirmation"]
+
+
+def cost_summary(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per purpose that occurs: trials by how they ended, train seconds, and seconds lost.
+
+    `stopped` trials completed, but by intent not their whole schedule. `lost_seconds` is what failed and
+    diverged trials trained.
+    """
+    rows = []
+    ended = outcomes(trials)
+    for purpose in PURPOSES:
+        of = trials["purpose"] == purpose
+        if of.any():
+            lost = of & ended.isin(["diverged", "failed"])
+            rows.append(
+                {
+                    "purpose": purpose,
+                    **{status: int((ended[of] == status).sum()) for status in STATUSES},
+                    "train_seconds": float(trials.loc[of, "train_seconds"].sum()),
+                    "lost_seconds": float(trials.loc[lost, "train_seconds"].sum()),
+                }
+            )
+    return pd.DataFrame(rows, columns=["purpose", *STATUSES, "train_seconds", "lost_seconds"])
+
+
+def outcomes(trials: pd.DataFrame) -> pd.Series:
+    """How each trial ended: its status, or `stopped` for a completed one of less than full length."""
+    whole = trials.index.isin(full_length(trials).index)
+    return trials["status"].where(whole | (trials["status"] != "completed"), "stopped")
+
+
+def failures(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that failed or diverged, with what is known of the reason, the costliest first."""
+    lost = trials[trials["status"].isin(["failed", "diverged"])]
+    columns = [
+        *("status", "purpose", *CELL, "seed", "epochs_done", "epochs", "train_seconds"),
+        *("error_class", "error_message", "traceback_digest", "attempt", "trial_id"),
+    ]
+    return lost.sort_values(["train_seconds", "trial_id"], ascending=[False, True], ignore_index=True)[columns]
+
+
+def origins(trials: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Provenance field → value → number of trials; more than one value of a field is worth a reader's eye."""
+    found: dict[str, dict[str, int]] = {}
+    for origin in trials["provenance"]:
+        for name, value in origin.items() if isinstance(origin, Mapping) else ():
+            text = "unknown" if value is None else str(value)
+            counts = found.setdefault(str(name), {})
+            counts[text] = counts.get(text, 0) + 1
+    return found
+
+
+def seeds_by_purpose(trials: pd.DataFrame) -> dict[str, list[int]]:
+    """The seeds that each purpose used, ascending."""
+    return {
+        purpose: sorted({int(seed) for seed in trials.loc[trials["purpose"] == purpose, "seed"]})
+        for purpose in PURPOSES
+        if (trials["purpose"] == purpose).any()
+    }

@@ -1,0 +1,75 @@
+"""How values came about: the search's history by cell, and learning curves by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from harness.analysis.cells import CELL, full_length, groups
+from harness.analysis.configs import search_configs
+
+_HISTORY = [*CELL, "method", "params", "config_id", "configs", "train_seconds", "accuracy", "best", "n"]
+_CURVES = [*CELL, "method", "params", "epoch", "measure", "value", "low", "high", "n"]
+_NAMED = [*CELL, "method", "params", "epoch", "loss", "value", "n"]
+
+
+def search_history(trials: pd.DataFrame) -> pd.DataFrame:
+    """Per cell, each config in order of its end, and the best validation mean so far.
+
+    `configs` counts from 1; `train_seconds` is what the cell's search had trained by then, stopped, failed
+    and diverged trials included. A config whose every replicate is not full-length has no `accuracy` and
+    moves only the count and the seconds.
+    """
+    rows = []
+    for _, members in groups(search_configs(trials), ["study", *CELL]):
+        in_order = members.sort_values(["finished_at", "config_id"])
+        value = in_order["accuracy"].where(in_order["is_whole"].astype(bool))
+        rows.append(
+            in_order.assign(
+                configs=range(1, len(in_order) + 1),
+                train_seconds=in_order["train_seconds"].cumsum(),
+                accuracy=value,
+                best=value.cummax().ffill(),
+            )[_HISTORY]
+        )
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=_HISTORY)
+
+
+def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Per cell, epoch and measure (`accuracy`, `loss`, `train_loss`): median and quartiles over trials.
+
+    Only full-length search trials count, so that every epoch of a cell speaks of the same `n` trials.
+    `accuracy` is a fraction on validation, `loss` cross-entropy on validation (nats an image), `train_loss`
+    the arm's own weighted total, which cannot be compared between arms.
+    """
+    joined = _searched_epochs(trials, epochs)
+    measures = ["accuracy", "loss", "train_loss"]
+    long = joined.melt([*CELL, "method", "params", "epoch"], measures, "measure", "value").dropna(subset="value")
+    keys = [*CELL, "method", "params", "epoch", "measure"]
+    by = long.groupby(keys, dropna=False, sort=True)["value"]
+    table = by.agg(value="median", n="count").assign(low=by.quantile(0.25), high=by.quantile(0.75))
+    return pd.DataFrame(table.reset_index(), columns=_CURVES)
+
+
+def named_losses(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Per cell, epoch and named loss of the method: the median over full-length search trials, unweighted."""
+    joined = _searched_epochs(trials, epochs)
+    keys = [*CELL, "method", "params", "epoch"]
+    rows = [
+        {**{key: row[key] for key in keys}, "loss": name, "value": value}
+        for row in joined[[*keys, "losses"]].to_dict("records")
+        for name, value in _losses(row["losses"]).items()
+    ]
+    long = pd.DataFrame(rows, columns=[*keys, "loss", "value"])
+    table = long.groupby([*keys, "loss"], dropna=False, sort=True)["value"].agg(value="median", n="count")
+    return table.reset_index()[_NAMED]
+
+
+def _losses(value: object) -> dict[str, float]:
+    return {str(name): float(loss) for name, loss in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _searched_epochs(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    searched = full_length(trials[trials["purpose"] == "search"])
+    return epochs.merge(searched[["trial_id", *CELL, "method", "params"]], on="trial_id")

@@ -1,0 +1,52 @@
+"""The canvas that every figure is drawn on: transparent, with neutral greys that suit a light and a dark page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from harness.report.palette import NEUTRAL
+
+GRID = "rgba(128,128,128,0.22)"
+
+
+def canvas(height: int) -> go.Figure:
+    """An empty figure of a height in pixels; its width is the page's."""
+    return styled(go.Figure(), height)
+
+
+def styled(figure: go.Figure, height: int) -> go.Figure:
+    """A figure with the fonts, margins, greys and axes that all share."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 12, "color": NEUTRAL},
+        showlegend=False,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
+        hovermode="x unified",
+        hoverlabel={"bgcolor": "#24292f", "font": {"color": "#ffffff", "size": 12}, "align": "left"},
+        dragmode=False,
+    )
+    axis = {"gridcolor": GRID, "zeroline": False, "automargin": True, "linecolor": NEUTRAL, "ticks": "outside"}
+    figure.update_xaxes(**axis, showline=True, title_standoff=6, tickcolor=NEUTRAL)
+    figure.update_yaxes(**axis, title_standoff=6, tickcolor=NEUTRAL)
+    return figure
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10, … inside a range above zero; whole decades only where that would be more than eight."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    fine = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
+    inside = [value for value in fine if low <= value <= high]
+    return inside if len(inside) <= 8 else [value for value in inside if math.log10(value) % 1 == 0]
+
+
+def log_range(values: Sequence[float], margin: float) -> tuple[float, float]:
+    """The decimal logarithms between which values above zero lie, with a margin (a fraction of the span)."""
+    low, high = (math.log10(edge) for edge in (min(values, default=1.0), max(values, default=10.0)))
+    aside = margin * max(high - low, 0.5)
+    return low - aside, high + aside

@@ -1,0 +1,55 @@
+"""How an arm looks: one colour and one symbol, the same in every figure of a report.
+
+Colours are Okabe and Ito's (2008), told apart by the colour-blind and readable on white and on black; symbols
+carry the same distinction without colour. The first look is grey: it goes to the plainest baseline.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_COLOURS = ["#858585", "#e69f00", "#009e73", "#0080c8", "#cc79a7", "#d55e00", "#56b4e9"]
+_SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "star", "x", "cross"]
+_GLYPHS = ["●", "■", "▲", "◆", "▼", "★", "✖", "✚"]
+_DASHES = ["solid", "dash", "dot", "dashdot", "longdash"]
+NEUTRAL = "#858585"
+
+
+@dataclass(frozen=True)
+class Look:
+    """An arm's colour, Plotly symbol and dash, and the glyph that stands for the symbol in text."""
+
+    colour: str
+    symbol: str
+    glyph: str
+    dash: str
+
+    def tint(self, opacity: float) -> str:
+        """The colour as `rgba(…)`."""
+        red, green, blue = (int(self.colour[i : i + 2], 16) for i in (1, 3, 5))
+        return f"rgba({red},{green},{blue},{opacity})"
+
+
+def looks(arms: Sequence[str]) -> dict[str, Look]:
+    """A look for each arm in order; colours repeat after 7 and symbols after 8, so 56 arms differ."""
+    return {
+        arm: Look(
+            _COLOURS[index % len(_COLOURS)],
+            _SYMBOLS[index % len(_SYMBOLS)],
+            _GLYPHS[index % len(_GLYPHS)],
+            _DASHES[index % len(_DASHES)],
+        )
+        for index, arm in enumerate(arms)
+    }
+
+
+def plain(text: object) -> str:
+    """A text as Plotly shows it literally: Plotly reads tags and entities in labels and hover texts."""
+    return html.escape(str(text), quote=False).replace("$", "&#36;")
+
+
+def lines(*texts: str) -> str:
+    """Texts that are already plain, one below the other in a hover label."""
+    return "<br>".join(texts)

@@ -1,0 +1,130 @@
+"""Reading a run: DuckDB views over its Parquet files, answered as pandas frames.
+
+    trials   the last attempt of every trial that ended, in order of its end
+    epochs   the epochs of those attempts, with their `attempt`
+
+Nothing here writes: a file that cannot be read is named, and setting it aside is left to the store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from harness.record import EpochRecord, TrialRecord
+from harness.store.parquet import arrow_schema
+
+_TRIALS = """
+    CREATE VIEW trials AS SELECT * EXCLUDE (__filename) FROM trial_files
+    QUALIFY row_number() OVER (PARTITION BY trial_id ORDER BY attempt DESC) = 1
+    ORDER BY finished_at, trial_id
+"""
+_EPOCHS = r"""
+    CREATE VIEW epochs AS
+    WITH numbered AS (
+        SELECT * EXCLUDE (__filename),
+               CAST(regexp_extract(__filename, '-(\d+)\.parquet$', 1) AS BIGINT) AS attempt
+        FROM epoch_files
+    )
+    SELECT numbered.* FROM numbered SEMI JOIN trials USING (trial_id, attempt) ORDER BY trial_id, epoch
+"""
+
+
+class RunFolderError(Exception):
+    """A folder that is no readable run; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder says: the study as asked, and every trial and epoch so far."""
+
+    folder: Path
+    study: dict[str, Any]
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+
+
+def read_run(folder: Path) -> Run:
+    """The whole record of a run; raises `RunFolderError` for a missing, empty or damaged folder."""
+    study = _study(folder)
+    with connect(folder) as connection:
+        trials = connection.execute("FROM trials").df()
+        epochs = connection.execute("FROM epochs").df()
+    return Run(folder, study, trials, epochs)
+
+
+def ask(folder: Path, sql: str) -> pd.DataFrame:
+    """The answer to one SQL question about the views `trials` and `epochs` of a run."""
+    with connect(folder) as connection:
+        return connection.execute(sql).df()
+
+
+def connect(folder: Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB connection that has the two views; the caller closes it."""
+    _study(folder)
+    trial_files = _table(folder / "trials", TrialRecord)
+    epoch_files = _table(folder / "epochs", EpochRecord)
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.register("trial_files", trial_files)
+    connection.register("epoch_files", epoch_files)
+    connection.execute(_TRIALS)
+    connection.execute(_EPOCHS)
+    return connection
+
+
+def _study(folder: Path) -> dict[str, Any]:
+    path = folder / "study.json"
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder}: no such run; harness search begins one")
+    try:
+        study = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunFolderError(f"{folder}: is no run, study.json is missing; harness search writes it") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunFolderError(f"{path}: is damaged ({error}); copy it from a backup") from error
+    if not isinstance(study, dict):
+        raise RunFolderError(f"{path}: holds no study; copy it from a backup")
+    return study
+
+
+def _table(folder: Path, record: type) -> pa.Table:
+    """Every row of a folder's Parquet files, with the name of its file.
+
+    Arrow opens the files, not DuckDB, which would read `*` and `[` in a folder's name as a pattern.
+    """
+    schema = arrow_schema(record)
+    columns = [*schema.names, "__filename"]
+    files = [str(path) for path in sorted(folder.glob("*.parquet"))]
+    if not files:
+        return schema.append(pa.field("__filename", pa.string())).empty_table()
+    try:
+        table = ds.dataset(files, schema=schema, format="parquet").to_table(columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise  # the machine's trouble (no permission, too many open files), not the file's
+        raise _damage(files, schema, str(error)) from error
+    if table["trial_id"].null_count:
+        raise _damage(files, schema, "rows without a trial_id")
+    return table
+
+
+def _damage(files: Sequence[str], schema: pa.Schema, reason: str) -> RunFolderError:
+    """The error that names the first file that cannot be read alone."""
+    for file in files:
+        try:
+            wrong = pq.read_table(file, schema=schema)["trial_id"].null_count > 0
+        except (pa.ArrowException, OSError) as error:
+            return RunFolderError(f"{file}: is damaged ({error}); harness search sets it aside and repeats its trial")
+        if wrong:
+            return RunFolderError(f"{file}: holds no records of this kind; move it elsewhere")
+    return RunFolderError(f"{files[0]} and its neighbours: {reason}")

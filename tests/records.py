@@ -1,0 +1,231 @@
+"""Made-up records for tests of the telling tower: small, fixed, and written by the real store.
+
+`sample_trials` is a study as a reader would meet it: 3 students × 4 arms, 6 search configs × 2 replicates, one
+finalist per cell on 5 fresh seeds, one failed and one diverged trial. Its numbers are invented.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.record import EpochRecord, Provenance, Purpose, TrialRecord
+from harness.spec import content_id
+from harness.store.parquet import Store
+from harness.store.query import read_run
+
+START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+PROVENANCE = Provenance(
+    harness="0.1.0",
+    python="3.11.7",
+    torch="2.14.0",
+    machine="Linux x86_64",
+    device="cpu",
+    threads=1,
+    commit="0123456789ab",
+    data_fingerprint="f" * 64,
+)
+STUDY: dict[str, Any] = {
+    "name": "sample",
+    "id": "00112233445566aa",
+    "question": "Does squeezed-knowledge distillation beat plain training and KD at equal student size?",
+    "objectives": {"accuracy": "max", "params": "min"},
+    "confirm": {"best": 1, "seeds": [100, 101, 102, 103, 104]},
+}
+SIZES = {"resnet20-w16": 272_474, "resnet8-w2": 1_394, "resnet8-w4": 5_214, "resnet14-w4": 11_502}
+_LOSSES = {"scratch": [], "kd": ["kl"], "anc": ["logits", "adversarial"], "ksan": ["logits", "adversarial", "squeezed"]}
+
+
+def trial(
+    *,
+    purpose: Purpose = "search",
+    arm: str = "ksan",
+    student: str = "resnet8-w4",
+    teacher: str | None = "resnet20-w16",
+    seed: int = 0,
+    proposal: int | None = 0,
+    validation: float | None = 0.9,
+    test: float | None = None,
+    config: str = "",
+    after: float = 0.0,
+    seconds: float = 10.0,
+) -> TrialRecord:
+    """A completed, full-length trial; `after` is its end in seconds after the study's start."""
+    config_id = content_id([config or proposal, arm, student, teacher])
+    end = START + timedelta(seconds=after)
+    return TrialRecord(
+        study="sample",
+        purpose=purpose,
+        trial_id=content_id([config_id, purpose, seed]),
+        config_id=config_id,
+        arm=arm,
+        method=arm,
+        dataset="digits",
+        teacher=teacher,
+        student=student,
+        teacher_id=content_id(teacher) if teacher else None,
+        seed=seed,
+        proposal=proposal,
+        point={"training.learning_rate": "0.1"},
+        spec="{}",
+        status="completed",
+        error_class=None,
+        error_message=None,
+        traceback_digest=None,
+        attempt=1,
+        epochs_done=20,
+        epochs=20,
+        validation_accuracy=validation,
+        validation_loss=None if validation is None else 1 - validation,
+        validation_images=400,
+        test_accuracy=test,
+        test_loss=None if test is None else 1 - test,
+        test_images=997 if test is not None else 0,
+        params=SIZES.get(student, 1_000),
+        macs=SIZES.get(student, 1_000) * 150,
+        train_seconds=seconds,
+        wall_seconds=seconds * 1.1,
+        student_digest=None,
+        teacher_digest=None,
+        started_at=end - timedelta(seconds=seconds),
+        finished_at=end,
+        provenance=PROVENANCE,
+    )
+
+
+def confirmations(accuracies: dict[int, float], **kind: Any) -> list[TrialRecord]:
+    """One confirmation trial per seed, each with its test accuracy."""
+    return [trial(purpose="confirmation", seed=seed, test=value, **kind) for seed, value in accuracies.items()]
+
+
+def failed(of: TrialRecord, error: str = "RuntimeError", message: str = "out of memory") -> TrialRecord:
+    """The trial, had it failed after 7 epochs."""
+    return replace(
+        _without_values(of),
+        status="failed",
+        error_class=error,
+        error_message=message,
+        traceback_digest="ab12cd34ef56",
+        epochs_done=7,
+    )
+
+
+def diverged(of: TrialRecord) -> TrialRecord:
+    """The trial, had its loss become NaN in epoch 3."""
+    return replace(_without_values(of), status="diverged", epochs_done=3)
+
+
+def stopped(of: TrialRecord, epochs_done: int = 5) -> TrialRecord:
+    """The trial, had the search stopped it early."""
+    return replace(of, epochs_done=epochs_done)
+
+
+def _without_values(of: TrialRecord) -> TrialRecord:
+    return replace(of, validation_accuracy=None, validation_loss=None, test_accuracy=None, test_loss=None)
+
+
+def epochs_of(of: TrialRecord, rng: random.Random | None = None) -> list[EpochRecord]:
+    """A saturating learning curve that ends at the trial's validation accuracy."""
+    noise = rng or random.Random(0)
+    end = of.validation_accuracy if of.validation_accuracy is not None else 0.5
+    rows = []
+    for epoch in range(1, of.epochs_done + 1):
+        reached = 1 - math.exp(-4 * epoch / of.epochs)
+        accuracy = min(1.0, max(0.0, 0.1 + (end - 0.1) * reached + noise.gauss(0, 0.004)))
+        rows.append(
+            EpochRecord(
+                trial_id=of.trial_id,
+                epoch=epoch,
+                epochs=of.epochs,
+                accuracy=end if epoch == of.epochs else accuracy,
+                loss=2.3 * (1 - reached) + 0.9 * (1 - end),
+                images=400,
+                train_loss=2.5 * (1 - reached) + 0.1,
+                losses={
+                    name: (i + 1) * (1.05 - reached)
+                    for i, name in enumerate(["cross_entropy", *_LOSSES.get(of.arm, [])])
+                },
+                learning_rate=0.1 * (1 - epoch / of.epochs),
+                seconds=of.train_seconds / of.epochs,
+            )
+        )
+    return rows
+
+
+def frame(trials: Iterable[TrialRecord], tmp: Path) -> pd.DataFrame:
+    """The trials as the analysis gets them: through real Parquet and DuckDB."""
+    return read_run(write_run(tmp, list(trials))).trials
+
+
+def write_run(folder: Path, trials: Sequence[TrialRecord], study: dict[str, Any] | None = None) -> Path:
+    """A run folder with these trials and their epochs."""
+    store, rng = Store(folder), random.Random(7)
+    store.freeze_study(study or STUDY, "question: a sample\n")
+    for one in trials:
+        store.write(one, epochs_of(one, rng))
+    return folder
+
+
+def sample_trials() -> list[TrialRecord]:
+    """The trials of the sample study (see the head of this file)."""
+    rng, clock, found = random.Random(11), 0.0, [_teacher()]
+    base = {"resnet8-w2": 0.905, "resnet8-w4": 0.953, "resnet14-w4": 0.972}
+    gain = {"scratch": 0.0, "kd": 0.007, "anc": 0.006, "ksan": 0.009}
+    for student, floor in base.items():
+        for arm, plus in gain.items():
+            teacher = None if arm == "scratch" else "resnet20-w16"
+            kind: dict[str, Any] = {"arm": arm, "student": student, "teacher": teacher}
+            best, best_value = 0, 0.0
+            for proposal in range(6):
+                level = floor + plus - abs(rng.gauss(0, 0.012)) * (1 if proposal else 4)
+                values = [level + rng.gauss(0, 0.005) for _ in range(2)]
+                for seed, value in enumerate(values):
+                    seconds = rng.uniform(5, 9) * (1 + SIZES[student] / 8_000)
+                    clock += seconds
+                    found.append(
+                        trial(
+                            **kind,
+                            proposal=proposal,
+                            seed=seed,
+                            validation=round(value * 400) / 400,
+                            after=clock,
+                            seconds=seconds,
+                        )
+                    )
+                if sum(values) / 2 > best_value:
+                    best, best_value = proposal, sum(values) / 2
+            for seed in STUDY["confirm"]["seeds"]:
+                seconds = rng.uniform(5, 9) * (1 + SIZES[student] / 8_000)
+                clock += seconds
+                shared = random.Random(seed).gauss(0, 0.004)
+                value = floor + plus + shared + rng.gauss(0, 0.0035)
+                found.append(
+                    trial(
+                        **kind,
+                        purpose="confirmation",
+                        proposal=best,
+                        seed=seed,
+                        validation=round((value - 0.002) * 400) / 400,
+                        test=round(value * 997) / 997,
+                        after=clock,
+                        seconds=seconds,
+                    )
+                )
+    found[20] = failed(found[20])
+    found[40] = diverged(found[40])
+    found[55] = stopped(found[55])
+    return found
+
+
+def _teacher() -> TrialRecord:
+    network = trial(
+        purpose="teacher", arm="teacher", student="resnet20-w16", teacher=None, proposal=None, validation=0.985
+    )
+    return replace(network, method="scratch", trial_id=content_id("resnet20-w16"), train_seconds=66.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
@@ -93,12 +93,21 @@ def one_of(builtin: Sequence[type[Spec]], group: str) -> Any:
     return Annotated[Union[(*builtin, *added)], Field(discriminator="name")]  # noqa: UP007
 
 
-def problems_of(error: ValidationError, source: Source, model: type[BaseModel]) -> list[Problem]:
-    """Each of pydantic's errors with file, line, field, value and remedy."""
-    return [
-        source.problem(tuple(detail["loc"]), explained(detail, model))
-        for detail in error.errors(include_url=False)
-    ]
+def problems_of(
+    error: ValidationError,
+    source: Source,
+    model: type[BaseModel],
+    elsewhere: Callable[[Location], tuple[Source, Location] | None] = lambda location: None,
+) -> Iterator[Problem]:
+    """Each of pydantic's errors with file, line, field, value and remedy.
+
+    `elsewhere` says where a location lies when it was read from another file.
+    """
+    for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # the items are there; each of them has its own error
+        where, location = elsewhere(detail["loc"]) or (source, detail["loc"])
+        yield where.problem(location, explained(detail, model))
 
 
 def explained(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -118,6 +127,8 @@ def explained(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", str(context.get("expected", ""))) or [str(context.get("expected"))]
         return f"{shown(value)} is not a choice; {did_you_mean(value, known)}"
+    if kind == "no_domain":
+        return f"{shown(value)} {detail['msg']}"
     if kind in ("value_error", "assertion_error"):
         return f"{shown(value)}: {context.get('error', detail['msg'])}"
     return f"{shown(value)}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"

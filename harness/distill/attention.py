@@ -78,7 +78,7 @@ class Estimator(nn.Module):
 class Squeeze(nn.Module):
     """The estimators of all taps: maps → a descriptor a tap, in the teacher's channels.
 
-    A 1×1 convolution is a linear layer over channels; as one it costs a third on small maps on a CPU.
+    The paper's 1×1 convolutions are written as linear layers over channels, which they are.
     """
 
     def __init__(self, own: dict[str, Shape], goal: dict[str, Shape], settings: Attention, transform: bool) -> None:

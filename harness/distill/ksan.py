@@ -45,6 +45,10 @@ class KSAN(Adversarial):
     def pretraining(self) -> Pretraining:
         return self.attention.pretraining
 
+    @property
+    def teacher_settings(self) -> Attention:
+        return self.attention
+
     def student_part(self, pairing: Pairing) -> nn.Module:
         return Squeeze(pairing.student, pairing.teacher, self.attention, transform=True)
 

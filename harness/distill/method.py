@@ -51,7 +51,7 @@ class Pretraining(Spec):
     variance of the teacher's descriptors falls 4,500-fold and accuracy does not show it).
     """
 
-    epochs: int = Field(default=5, ge=1, le=1000)
+    steps: int = Field(default=200, ge=1, le=1_000_000)
     batch_size: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0, le=1)
     """Adam's."""
@@ -126,6 +126,11 @@ class Method(Spec, ABC):
     @property
     def pretraining(self) -> Pretraining | None:
         """How `teacher_part` is trained."""
+        return None
+
+    @property
+    def teacher_settings(self) -> Spec | None:
+        """The settings that decide `teacher_part`: trials that agree in them share one."""
         return None
 
     def adversary(self, pairing: Pairing) -> nn.Module | None:

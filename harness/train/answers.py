@@ -17,8 +17,8 @@ from harness.data.resident import Batch, ResidentData
 from harness.distill.method import Method, Parts, Targets
 from harness.models.taps import Features, Tapped
 
-LIMIT = 512 * 2**20
-"""Bytes that remembered answers may take; what is larger is asked at every step."""
+LIMIT = 64 * 2**20
+"""Bytes that one table of remembered answers may take; what is larger is asked at every step."""
 
 CHUNK = 400
 """Images a pass when answers are remembered: fixed, since another batch size rounds differently."""
@@ -77,7 +77,10 @@ def view_count(data: ResidentData) -> int:
 
 
 def answers(network: nn.Module, method: Method, parts: Parts, data: ResidentData, precision: torch.autocast) -> Answers:
-    """Remembered answers where they fit, else a teacher that is asked; settled by sizes alone."""
+    """Remembered answers where they fit, else a teacher that is asked; settled by sizes alone.
+
+    Of `parts`, targets need the pairing and the teacher's part.
+    """
     asked = Asked(network, method, parts, precision)
     sample = asked.of(_view(data, 0, torch.arange(2)))
     a_view = sum(table[0].numel() * table.element_size() for table in sample.values())

@@ -1,9 +1,212 @@
-"""Teachers: trained once for each content id, kept as safetensors + JSON, shared by every trial.
+"""Teachers: trained once for each content id, kept on disk, shared by every trial and process.
 
-    CACHE/teachers/ID.safetensors    weights
-    CACHE/teachers/ID.json           digest of the weights, size, the trial's record
-    CACHE/parts/ID.safetensors       a method's frozen part on the teacher's side
+    CACHE/teachers/ID.safetensors   weights
+    CACHE/teachers/ID.json          digest of the weights, last score, cost and epochs
+    CACHE/parts/ID.safetensors      a method's frozen part on the teacher's side
 
-A lock a file makes two processes that want the same teacher train it once. A file whose weights do
-not have the digest that was noted is set aside as `.damaged` and made anew.
+A lock a file lets one of two processes train while the other waits and then reads. Weights that do not
+have the digest noted for them are set aside as `.damaged` and made anew.
 """
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pickle
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from harness.data.resident import ResidentData
+from harness.distill.method import Method, Pairing, TeacherPart
+from harness.models.taps import Features, Tapped
+from harness.record import EpochRecord
+from harness.source import MissingError
+from harness.spec import content_id
+from harness.store.parquet import replacing, write_text_whole
+from harness.train.evaluate import Score, evaluate
+from harness.train.seeds import seeded, state_digest
+from harness.train.trial import Checkpoint, TrialSpec, run_trial
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A frozen network in eval mode, with what is known of its training."""
+
+    network: nn.Module
+    digest: str
+    validation: Score | None
+    """None where its training diverged."""
+    epochs: tuple[EpochRecord, ...]
+    train_seconds: float
+
+
+def teacher(
+    spec: TrialSpec, data: ResidentData, cache: Path, device: torch.device
+) -> Generator[EpochRecord, None, Teacher]:
+    """The teacher of a teacher's trial: from the cache, from the user's checkpoint, or trained now.
+
+    Yields its epochs as they come, or as they were. Raises `MissingError` for a checkpoint that is not
+    there, is not what its digest says, or does not fit the network.
+    """
+    checkpoint = spec.teacher and spec.teacher.checkpoint
+    if checkpoint:
+        network = _empty(spec, device)
+        fill(network, checkpoint)
+        return _frozen(network, evaluate(network, data.validation), (), 0.0)
+    folder = cache / "teachers"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{spec.id}.lock"):
+        known = _kept(spec, folder, device)
+        if known is None:
+            records = run_trial(spec, data, None, device)
+            epochs: list[EpochRecord] = []
+            while True:
+                try:
+                    epochs.append(next(records))
+                except StopIteration as end:
+                    outcome = end.value
+                    break
+                yield epochs[-1]
+            known = _frozen(outcome.student, outcome.validation, tuple(epochs), outcome.train_seconds)
+            _keep(known, spec, folder)
+        else:
+            yield from known.epochs
+    return known
+
+
+def _empty(spec: TrialSpec, device: torch.device) -> nn.Module:
+    return spec.student.build(spec.data.shape[0], spec.data.classes).to(device)
+
+
+def _frozen(network: nn.Module, score: Score | None, epochs: tuple[EpochRecord, ...], seconds: float) -> Teacher:
+    network = network.eval().requires_grad_(False)
+    return Teacher(network, state_digest(network), score, epochs, seconds)
+
+
+def _keep(known: Teacher, spec: TrialSpec, folder: Path) -> None:
+    note = {
+        "spec": spec.model_dump(mode="json"),
+        "digest": known.digest,
+        "validation": dataclasses.asdict(known.validation) if known.validation else None,
+        "epochs": [dataclasses.asdict(record) for record in known.epochs],
+        "train_seconds": known.train_seconds,
+    }
+    save_weights(known.network, folder / f"{spec.id}.safetensors")
+    write_text_whole(folder / f"{spec.id}.json", json.dumps(note, indent=1))
+
+
+def _kept(spec: TrialSpec, folder: Path, device: torch.device) -> Teacher | None:
+    weights, note_path = folder / f"{spec.id}.safetensors", folder / f"{spec.id}.json"
+    if not (weights.exists() and note_path.exists()):
+        return None
+    network = _empty(spec, device)
+    try:
+        network.load_state_dict(load_file(weights, device=str(device)))
+        note = json.loads(note_path.read_text(encoding="utf-8"))
+        score = Score(**note["validation"]) if note["validation"] else None
+        epochs = tuple(EpochRecord(**record) for record in note["epochs"])
+        known = _frozen(network, score, epochs, note["train_seconds"])
+        if known.digest == note["digest"]:
+            return known
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError):
+        pass  # told apart from good files below: whatever is wrong with them, they are not used
+    for path in (weights, note_path):
+        path.replace(path.with_name(path.name + ".damaged"))
+    return None
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """A module's state as safetensors, whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, temporary)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def fill(network: nn.Module, checkpoint: Checkpoint) -> None:
+    """Loads a user's weights; nothing in the file is executed (safetensors, or torch's tensors alone)."""
+    path = Path(checkpoint.path)
+    if not path.is_file():
+        raise MissingError(f"the teacher's checkpoint {path} is not there; correct `checkpoint.path`")
+    if checkpoint.sha256 and file_digest(path) != checkpoint.sha256:
+        raise MissingError(f"the teacher's checkpoint {path} is not the file that checkpoint.sha256 names")
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+        network.load_state_dict(state)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, TypeError, EOFError, AttributeError) as error:
+        raise MissingError(
+            f"the teacher's checkpoint {path} does not fit its network ({str(error).splitlines()[0]}); it must hold "
+            f"a state dict with the names {', '.join(list(network.state_dict())[:3])}, …"
+        ) from error
+
+
+def frozen_part(
+    method: Method, known: Teacher, pairing: Pairing, data: ResidentData, cache: Path, device: torch.device
+) -> TeacherPart | None:
+    """The method's part on the teacher's side, pre-trained and frozen; one for all trials that agree on it.
+
+    Raises `CollapsedError` where it learnt to say the same of every image.
+    """
+    settings, pretraining = method.teacher_settings, method.pretraining
+    if settings is None or pretraining is None:
+        return None
+    with seeded(pretraining.seed):
+        part = method.teacher_part(pairing)
+    if part is None:
+        return None
+    part = part.to(device)
+    key = content_id([known.digest, data.fingerprint, len(data.train), method.name, settings.model_dump(mode="json")])
+    path = cache / "parts" / f"{key}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not (path.exists() and _filled(part, path)):
+            _pretrain(part, method, known.network, data)
+            save_weights(part, path)
+    return part.eval().requires_grad_(False)
+
+
+def _filled(part: TeacherPart, path: Path) -> bool:
+    try:
+        part.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError):
+        path.replace(path.with_name(path.name + ".damaged"))
+        return False
+    return True
+
+
+def _pretrain(part: TeacherPart, method: Method, network: nn.Module, data: ResidentData) -> None:
+    settings = method.pretraining
+    assert settings is not None
+    tapped = Tapped(network, method.tapped)
+    optimiser = torch.optim.Adam(part.parameters(), lr=settings.learning_rate, fused=True)
+    order = torch.Generator().manual_seed(settings.seed)
+    step = 0
+    while step < settings.steps:
+        for batch in data.batches(settings.batch_size, order):
+            with torch.no_grad():
+                said = tapped(batch.images)
+            optimiser.zero_grad()
+            part.pretraining_loss(said, batch.labels).mean().backward()
+            optimiser.step()
+            step += 1
+            if step == settings.steps:
+                break
+    with torch.no_grad():
+        said_of_all: list[Features] = [tapped(images) for images, _ in data.train.chunks()]
+        part.settle(said_of_all)

@@ -29,7 +29,7 @@ from harness.models.taps import Features, Tapped
 from harness.record import EpochRecord, Purpose
 from harness.spec import Spec, content_id
 from harness.store.parquet import replacing
-from harness.train.answers import Answers, Nothing, answers
+from harness.train.answers import Answers, Nothing
 from harness.train.evaluate import Score, evaluate
 from harness.train.optim import Training, adversary_optimiser, set_learning_rate
 from harness.train.seeds import Seeds, seeded
@@ -82,10 +82,11 @@ class TrialSpec(Spec):
 
 
 def teacher_trial(teacher: TeacherSpec, data: AnyDataset) -> TrialSpec:
-    """The trial that trains a teacher: a teacher is a student of nobody."""
+    """The trial that trains a teacher: a student of nobody, which `scratch` sees to."""
     return TrialSpec(
         purpose="teacher",
         data=data,
+        teacher=teacher,
         student=teacher.network,
         method=Scratch(),
         training=teacher.training,
@@ -95,9 +96,9 @@ def teacher_trial(teacher: TeacherSpec, data: AnyDataset) -> TrialSpec:
 
 @dataclass(frozen=True)
 class TeacherSide:
-    """What a trial has of its teacher: the frozen network, and what its method needs beside it."""
+    """What a trial has of its teacher: what it says, the shapes, and the method's frozen part."""
 
-    network: nn.Module
+    answers: Answers
     pairing: Pairing
     part: TeacherPart | None
     digest: str
@@ -140,9 +141,7 @@ def run_trial(
     rival = adversary_optimiser(parts.adversary, method.adversary_learning_rate) if parts.adversary else None
     learnt = [parameter for group in learner.param_groups for parameter in group["params"]]
     tapped_student = Tapped(student, method.tapped)
-    teacher_answers: Answers = Nothing()
-    if teacher:
-        teacher_answers = answers(teacher.network, method, parts, data, _precision(spec, device))
+    answers = teacher.answers if teacher else Nothing()
     weights = {name: weight for name, weight in method.loss_weights.items() if weight > 0}
 
     state = _State(student, parts, learner, rival)
@@ -163,8 +162,8 @@ def run_trial(
             set_learning_rate(learner, rate)
             images = batch.images.contiguous(memory_format=_layout(spec))
 
-            targets = teacher_answers.of(batch)
-            with _precision(spec, device):
+            targets = answers.of(batch)
+            with precision(spec, device):
                 said = tapped_student(images)
             said = _float(said)
 
@@ -240,7 +239,8 @@ def _layout(spec: TrialSpec) -> torch.memory_format:
     return torch.channels_last if spec.training.channels_last else torch.contiguous_format
 
 
-def _precision(spec: TrialSpec, device: torch.device) -> torch.autocast:
+def precision(spec: TrialSpec, device: torch.device) -> torch.autocast:
+    """The arithmetic in which a trial's networks run."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=spec.training.precision == "bfloat16")
 
 

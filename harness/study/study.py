@@ -1,0 +1,280 @@
+"""Studies: the question, the pairs, the arms, one budget and the confirmation, from one YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+
+from harness.data.catalog import AnyDataset
+from harness.distill.catalog import AnyMethod
+from harness.models.catalog import AnyArchitecture
+from harness.source import Location, Problem, Source, SpecError, read_yaml
+from harness.spec import Spec, problems_of
+from harness.study.shelf import NotOnShelfError, find
+from harness.study.space import SearchSpace, problems_in
+from harness.train.optim import Training
+from harness.train.seeds import Seeds
+from harness.train.trial import Checkpoint, TeacherSpec, TrialSpec
+
+SEARCH_SEEDS = 10_000
+"""Search trains with seeds from here on, confirmation with smaller ones: no seed serves both."""
+
+
+class Pair(Spec):
+    """One teacher with its students, on the study's data or on data of its own."""
+
+    teacher: AnyArchitecture
+    students: tuple[AnyArchitecture, ...] = Field(min_length=1)
+    data: AnyDataset | None = None
+    teacher_training: Training | None = None
+    """How the teacher is trained; the study's `training` where it is not said."""
+    teacher_seed: int = Field(default=0, ge=0)
+    checkpoint: Checkpoint | None = None
+
+
+class Arm(Spec):
+    """A method with its search space; without a space its settings are what they say."""
+
+    label: str | None = Field(default=None, min_length=1, max_length=40)
+    method: AnyMethod
+    space: SearchSpace = Field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """How tables call it: its label, or its method's name."""
+        return self.label or self.method.name
+
+
+class TPE(Spec):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011), multivariate."""
+
+    name: Literal["tpe"] = "tpe"
+    startup: int = Field(default=5, ge=1)
+    """Random proposals before the model is used, the method's defaults among them."""
+
+
+class Random(Spec):
+    """Uniform proposals."""
+
+    name: Literal["random"] = "random"
+
+
+class NSGA2(Spec):
+    """A Pareto sampler (Deb et al. 2002), for searches in which the student's size varies too."""
+
+    name: Literal["nsga2"] = "nsga2"
+    population: int = Field(default=16, ge=2)
+
+
+def _by_name(content: object) -> object:
+    return {"name": content} if isinstance(content, str) else content
+
+
+Sampler = Annotated[TPE | Random | NSGA2, Field(discriminator="name"), BeforeValidator(_by_name)]
+
+
+class Search(Spec):
+    """The budget and the proposals, the same for every pair and arm."""
+
+    trials: int = Field(default=16, ge=1)
+    """Configs a pair and arm; the first is always the method's defaults."""
+    replicates: int = Field(default=1, ge=1, le=100)
+    """Seeds a config; the objective is their mean."""
+    sampler: Sampler = TPE()
+    batch: int = Field(default=4, ge=1)
+    """Configs of one pair and arm that are proposed together. Larger keeps more workers busy in a small
+    study; the proposals do not depend on which of them ends first, so that a search can be repeated."""
+    seed: int = Field(default=0, ge=0, le=1_000_000)
+    failures: float = Field(default=0.2, ge=0, le=1)
+    """Share of trials that may fail (not diverge) before the search stops."""
+
+
+class Confirm(Spec):
+    """The finalists' retraining on fresh seeds: the only place where the test split is read."""
+
+    best: int = Field(default=1, ge=1)
+    """Configs a pair and arm."""
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_fresh(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice; keep one")
+        if not all(0 <= seed < SEARCH_SEEDS for seed in seeds):
+            raise ValueError(f"confirmation seeds lie in 0…{SEARCH_SEEDS - 1}; search uses the others")
+        return seeds
+
+
+class Objectives(Spec):
+    """What is good: accuracy, and a size."""
+
+    accuracy: Literal["max"] = "max"
+    params: Literal["min"] | None = None
+    macs: Literal["min"] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_size(self) -> Objectives:
+        if (self.params is None) == (self.macs is None):
+            raise ValueError("name one size to minimise, params or macs")
+        return self
+
+    @property
+    def size(self) -> Literal["params", "macs"]:
+        """The size that is minimised."""
+        return "params" if self.params else "macs"
+
+
+class Resources(Spec):
+    """What one trial takes of the machine."""
+
+    cpus_per_trial: int = Field(default=1, ge=1)
+    """Threads; another number rounds differently, so it is part of what makes a trial repeatable."""
+    gpus_per_trial: float = Field(default=0.0, ge=0)
+
+
+class StudySpec(Spec):
+    """A study as its YAML file says it, with every default filled in."""
+
+    question: str = Field(min_length=1)
+    data: AnyDataset
+    pairs: tuple[Pair, ...] = Field(min_length=1)
+    training: Training = Training()
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    search: Search = Search()
+    confirm: Confirm = Confirm()
+    objectives: Objectives = Objectives(params="min")
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> StudySpec:
+        names = [arm.name for arm in self.arms]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two arms are called {twice[0]}; give one of them a `label`")
+        return self
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that was read and checked: its name, its spec and its text."""
+
+    name: str
+    spec: StudySpec
+    text: str
+    path: Path
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The spec with its name and id, as the store keeps it."""
+        return {"name": self.name, "id": self.spec.id, **self.spec.model_dump(mode="json", by_alias=True)}
+
+
+def base_trial(study: StudySpec, pair: Pair, student: AnyArchitecture, arm: Arm) -> TrialSpec:
+    """The trial that an arm's search begins from; raises `ValidationError` where the three do not fit."""
+    teacher = TeacherSpec(
+        network=pair.teacher,
+        training=pair.teacher_training or study.training,
+        seed=pair.teacher_seed,
+        checkpoint=pair.checkpoint,
+    )
+    return TrialSpec(
+        data=pair.data or study.data,
+        teacher=teacher if arm.method.needs_teacher else None,
+        student=student,
+        method=arm.method,
+        training=study.training,
+        seeds=Seeds.all(SEARCH_SEEDS + study.search.seed),
+    )
+
+
+def load_study(name: str) -> Study:
+    """Reads and checks a study by name or path; raises `SpecError` with everything that is wrong."""
+    try:
+        path = find("studies", name)
+    except NotOnShelfError as error:
+        raise SpecError([Problem(name, None, "", str(error))]) from error
+    return _Loading(path).study()
+
+
+class _Loading:
+    """One study's reading: its own file, and the files of the spaces that its arms name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.source = read_yaml(path)
+        self.spaces: dict[int, Source] = {}
+        self.problems: list[Problem] = []
+
+    def study(self) -> Study:
+        content = self._with_spaces()
+        try:
+            spec = StudySpec.model_validate(content)
+        except ValidationError as error:
+            for detail in problems_of(error, self.source, StudySpec, self._elsewhere):
+                self.problems.append(detail)
+            raise SpecError(self.problems) from error
+        self.problems.extend(self._misfits(spec))
+        if self.problems:
+            raise SpecError(self.problems)
+        return Study(self.path.stem, spec, self.path.read_text(encoding="utf-8"), self.path)
+
+    def _with_spaces(self) -> dict[str, Any]:
+        """The content with every space that is a name replaced by what its file says."""
+        content = dict(self.source.content)
+        arms = content.get("arms")
+        if not isinstance(arms, list):
+            return content
+        content["arms"] = [self._with_space(index, arm) for index, arm in enumerate(arms)]
+        return content
+
+    def _with_space(self, index: int, arm: object) -> object:
+        if not isinstance(arm, dict) or "space" not in arm or isinstance(arm["space"], dict):
+            return arm
+        name = arm["space"]
+        without = {key: value for key, value in arm.items() if key != "space"}
+        if name is None:
+            return without
+        try:
+            source = read_yaml(find("search_spaces", str(name), beside=self.path))
+        except NotOnShelfError as error:
+            self.problems.append(self.source.problem(("arms", index, "space"), f'"{name}" {error}'))
+            return without
+        except SpecError as error:
+            self.problems.extend(error.problems)
+            return without
+        self.spaces[index] = source
+        return {**arm, "space": source.content}
+
+    def _elsewhere(self, location: Location) -> tuple[Source, Location] | None:
+        """Where a location of the study lies when it lies in a space's own file."""
+        match location:
+            case ("arms", int(index), "space", *rest) if index in self.spaces:
+                return self.spaces[index], tuple(rest)
+        return None
+
+    def _misfits(self, spec: StudySpec) -> Iterator[Problem]:
+        """What only shows once pair, student and arm meet."""
+        for pair_index, pair in enumerate(spec.pairs):
+            if pair.checkpoint and not Path(pair.checkpoint.path).is_file():
+                yield self._problem(("pairs", pair_index, "checkpoint", "path"), "is no file here; correct the path")
+            for student in pair.students:
+                for arm_index, arm in enumerate(spec.arms):
+                    try:
+                        base = base_trial(spec, pair, student, arm)
+                    except ValidationError as error:
+                        for detail in error.errors(include_url=False):
+                            message = str(detail.get("ctx", {}).get("error", detail["msg"]))
+                            yield self._problem(("arms", arm_index, "method"), f"does not fit: {message}")
+                        continue
+                    for path, message in problems_in(arm.space, base):
+                        yield self._problem(("arms", arm_index, "space", path), message)
+
+    def _problem(self, location: Location, message: str) -> Problem:
+        elsewhere = self._elsewhere(location)
+        source, place = elsewhere or (self.source, location)
+        return source.problem(place, message)

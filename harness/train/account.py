@@ -1,0 +1,237 @@
+"""The account of a trial: carries out one assignment and tells how it went, whatever happened.
+
+A trial that diverges, or that raises, is a result: its record says so and why. Only a completed trial
+has accuracies, and only a completed confirmation has one on test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import time
+import traceback
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+import harness
+from harness.record import EpochRecord, Provenance, TrialRecord
+from harness.store.parquet import now
+from harness.train.cost import size
+from harness.train.evaluate import Score, evaluate
+from harness.train.seeds import state_digest
+from harness.train.teachers import save_weights
+from harness.train.trial import Outcome, Resumption, TrialSpec, run_trial, teacher_trial
+from harness.train.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial with its place in a study."""
+
+    spec: TrialSpec
+    study: str
+    arm: str
+    proposal: int | None = None
+    point: dict[str, str] = field(default_factory=dict)
+    """What the search chose: dotted path → value as JSON."""
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Account:
+    """A trial that ended: its record and its epochs."""
+
+    trial: TrialRecord
+    epochs: tuple[EpochRecord, ...]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a trial may write: its checkpoint while it runs, and a confirmed student's weights."""
+
+    checkpoints: Path
+    students: Path
+
+
+def carry_out(
+    assignment: Assignment, workshop: Workshop, places: Places | None = None
+) -> Generator[EpochRecord, None, Account]:
+    """Runs an assignment, yields its epochs, and returns its account; what it raises becomes the record of a failed trial."""
+    started, began = now(), time.perf_counter()
+    epochs: list[EpochRecord] = []
+    try:
+        finished = yield from _watched(_run(assignment.spec, workshop, places), epochs)
+    except Exception as error:  # noqa: BLE001 - told in full by the record
+        record = failed(assignment, error, started)
+        return Account(replace(record, epochs_done=len(epochs)), tuple(epochs))
+    outcome, test, teacher_digest = finished
+    score = outcome.validation
+    record = replace(
+        _blank(assignment, started),
+        status=outcome.status,
+        epochs_done=outcome.epochs_done,
+        validation_accuracy=score.accuracy if score else None,
+        validation_loss=score.loss if score else None,
+        validation_images=score.images if score else 0,
+        test_accuracy=test.accuracy if test else None,
+        test_loss=test.loss if test else None,
+        test_images=test.images if test else 0,
+        train_seconds=outcome.train_seconds,
+        student_digest=state_digest(outcome.student),
+        teacher_digest=teacher_digest,
+        provenance=provenance(workshop.device, workshop.data(assignment.spec.data).fingerprint),
+        wall_seconds=time.perf_counter() - began,
+        finished_at=now(),
+    )
+    if places:
+        if assignment.spec.purpose == "confirmation" and outcome.status == "completed":
+            save_weights(outcome.student, places.students / f"{assignment.spec.id}.safetensors")
+        (places.checkpoints / f"{assignment.spec.id}.pt").unlink(missing_ok=True)
+    return Account(record, tuple(epochs))
+
+
+Finished = tuple[Outcome, Score | None, str | None]
+
+
+def _watched(
+    run: Generator[EpochRecord, None, Finished], epochs: list[EpochRecord]
+) -> Generator[EpochRecord, None, Finished]:
+    while True:
+        try:
+            record = next(run)
+        except StopIteration as end:
+            finished: Finished = end.value
+            return finished
+        epochs.append(record)
+        yield record
+
+
+def _run(spec: TrialSpec, workshop: Workshop, places: Places | None) -> Generator[EpochRecord, None, Finished]:
+    if spec.purpose == "teacher":
+        return (yield from _teacher(spec, workshop)), None, None
+    data, side = workshop.data(spec.data), workshop.side(spec)
+    resumption = Resumption(places.checkpoints / f"{spec.id}.pt") if places else None
+    outcome = yield from run_trial(spec, data, side, workshop.device, resumption)
+    test = None
+    if spec.purpose == "confirmation" and outcome.status == "completed":
+        test = evaluate(outcome.student, workshop.test(spec))
+    return outcome, test, side.digest if side else None
+
+
+def _teacher(spec: TrialSpec, workshop: Workshop) -> Generator[EpochRecord, None, Outcome]:
+    if spec.teacher is None:
+        raise ValueError("a teacher's trial names the teacher that it trains")
+    known = yield from workshop.teacher(spec.teacher, spec.data)
+    status: Literal["completed", "diverged"] = "completed" if known.validation else "diverged"
+    return Outcome(status, known.network, known.validation, len(known.epochs), known.train_seconds)
+
+
+def failed(assignment: Assignment, error: BaseException, started: datetime) -> TrialRecord:
+    """The record of a trial that raised; the digest tells whether two failures are the same."""
+    frames = [(frame.filename.rpartition("/")[2], frame.name) for frame in traceback.extract_tb(error.__traceback__)]
+    ended = now()
+    return replace(
+        _blank(assignment, started),
+        error_class=type(error).__name__,
+        error_message=str(error)[:2000],
+        traceback_digest=hashlib.sha256(repr((type(error).__name__, frames)).encode()).hexdigest()[:16],
+        finished_at=ended,
+        wall_seconds=(ended - started).total_seconds(),
+    )
+
+
+def _blank(assignment: Assignment, started: datetime) -> TrialRecord:
+    """What is known of a trial before it runs, as the record of one that failed at once."""
+    spec = assignment.spec
+    teacher = spec.teacher if spec.method.needs_teacher else None
+    weight = size(spec.student, spec.data.shape, spec.data.classes)
+    return TrialRecord(
+        study=assignment.study,
+        purpose=spec.purpose,
+        trial_id=spec.id,
+        config_id=spec.config_id,
+        arm=assignment.arm,
+        method=spec.method.name,
+        dataset=spec.data.name,
+        teacher=teacher.network.label if teacher else None,
+        student=spec.student.label,
+        teacher_id=teacher_trial(teacher, spec.data).id if teacher else None,
+        seed=spec.seeds.student,
+        proposal=assignment.proposal,
+        point=assignment.point,
+        spec=spec.model_dump_json(),
+        status="failed",
+        error_class=None,
+        error_message=None,
+        traceback_digest=None,
+        attempt=assignment.attempt,
+        epochs_done=0,
+        epochs=0 if spec.teacher and spec.teacher.checkpoint and not teacher else spec.training.epochs,
+        validation_accuracy=None,
+        validation_loss=None,
+        validation_images=0,
+        test_accuracy=None,
+        test_loss=None,
+        test_images=0,
+        params=weight.params,
+        macs=weight.macs,
+        train_seconds=0.0,
+        wall_seconds=0.0,
+        student_digest=None,
+        teacher_digest=None,
+        started_at=started,
+        finished_at=started,
+        provenance=None,
+    )
+
+
+def provenance(device: torch.device, fingerprint: str) -> Provenance:
+    """Where this process's numbers come from."""
+    return Provenance(
+        harness=harness.__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        machine=machine(),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        threads=torch.get_num_threads(),
+        commit=commit(),
+        data_fingerprint=fingerprint,
+    )
+
+
+@cache
+def machine() -> str:
+    """Operating system, architecture and processor."""
+    processor = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        named = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        processor = named[0].partition(":")[2].strip() if named else processor
+    return " ".join(filter(None, (platform.system(), platform.machine(), processor)))
+
+
+@cache
+def commit() -> str | None:
+    """The harness's git commit where it runs from a checkout, `+` when its tree has changes."""
+    checkout = Path(harness.__file__).parent.parent
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            cwd=checkout,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip() or None

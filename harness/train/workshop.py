@@ -1,0 +1,97 @@
+"""A workshop: what one process keeps between trials, so that data and teachers are loaded once in it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+
+from harness.data.dataset import Dataset
+from harness.data.resident import ResidentData, ResidentSplit, on_device, resident
+from harness.data.splits import Warrant, cut, open_test
+from harness.distill.method import Pairing, Parts
+from harness.models.taps import tap_shapes
+from harness.record import EpochRecord
+from harness.spec import content_id
+from harness.train.answers import answers
+from harness.train.teachers import Teacher, frozen_part, teacher
+from harness.train.trial import TeacherSide, TeacherSpec, TrialSpec, precision, teacher_trial
+
+SIDES = 8
+"""Teacher sides kept at once; each may remember up to `answers.LIMIT` bytes."""
+
+
+class Workshop:
+    """Data and teachers on one device, by the id of what asked for them."""
+
+    def __init__(self, data_root: Path, cache: Path, device: torch.device) -> None:
+        self.data_root, self.cache, self.device = data_root, cache, device
+        self._data: dict[str, ResidentData] = {}
+        self._teachers: dict[str, Teacher] = {}
+        self._sides: OrderedDict[str, TeacherSide] = OrderedDict()
+
+    def data(self, data: Dataset) -> ResidentData:
+        """Training and validation of a data set; raises `MissingError` where they cannot be had."""
+        if data.id not in self._data:
+            self._data[data.id] = resident(cut(data, self.data_root), data, self.device)
+        return self._data[data.id]
+
+    def test(self, spec: TrialSpec) -> ResidentSplit:
+        """The test split, for a confirmation; raises `TestSplitSealedError` for any other trial."""
+        images = open_test(spec.data, self.data_root, Warrant(spec.id, spec.purpose))
+        return on_device(images, self.data(spec.data).train.standard, self.device)
+
+    def teacher(self, spec: TeacherSpec, data: Dataset) -> Generator[EpochRecord, None, Teacher]:
+        """A teacher, trained now if nobody has; yields its epochs."""
+        trial = teacher_trial(spec, data)
+        if trial.id not in self._teachers:
+            self._teachers[trial.id] = yield from teacher(trial, self.data(data), self.cache, self.device)
+        else:
+            yield from self._teachers[trial.id].epochs
+        return self._teachers[trial.id]
+
+    def side(self, spec: TrialSpec) -> TeacherSide | None:
+        """What a trial needs of its teacher; None for a method that needs none."""
+        if spec.teacher is None or not spec.method.needs_teacher:
+            return None
+        settings, training = spec.method.teacher_settings, spec.training
+        of_method = [spec.method.name, settings and settings.id, training.precision, training.channels_last]
+        key = content_id([spec.data.id, spec.teacher.id, spec.student.id, of_method])
+        if key not in self._sides:
+            self._sides[key] = self._new_side(spec, drained(self.teacher(spec.teacher, spec.data)))
+        self._sides.move_to_end(key)
+        while len(self._sides) > SIDES:
+            self._sides.popitem(last=False)
+        return self._sides[key]
+
+    def _new_side(self, spec: TrialSpec, known: Teacher) -> TeacherSide:
+        data, method = self.data(spec.data), spec.method
+        channels, classes = spec.data.shape[0], spec.data.classes
+        with torch.no_grad():
+            logits = torch.cat([known.network(images) for images, _ in data.train.chunks()]).double()
+        with torch.device("meta"):
+            student = spec.student.build(channels, classes)
+        pairing = Pairing(
+            student=tap_shapes(student, method.tapped, spec.data.shape),
+            teacher=tap_shapes(known.network, method.tapped, spec.data.shape),
+            classes=classes,
+            logit_mean=float(logits.mean()),
+            logit_spread=float(logits.std()),
+        )
+        part = frozen_part(method, known, pairing, data, self.cache, self.device)
+        says = answers(
+            known.network, method, Parts(pairing, torch.nn.Identity(), None, part), data, precision(spec, self.device)
+        )
+        return TeacherSide(says, pairing, part, known.digest)
+
+
+def drained(records: Generator[EpochRecord, None, Teacher]) -> Teacher:
+    """Runs a teacher's generator to its end."""
+    while True:
+        try:
+            next(records)
+        except StopIteration as end:
+            result: Teacher = end.value
+            return result

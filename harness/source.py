@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -34,7 +34,13 @@ class Problem:
         return f"{place}: {self.field + ' ' if self.field else ''}{self.message}"
 
 
-class SpecError(Exception):
+class UserError(Exception):
+    """What a person can mend: told by its message alone, with an exit code of its kind."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class SpecError(UserError):
     """Everything that is wrong with what the user wrote, at once."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -42,8 +48,10 @@ class SpecError(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-class MissingError(Exception):
+class MissingError(UserError):
     """Something this machine lacks (data, a device, a file); the message names the remedy."""
+
+    exit_code = 3
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

@@ -46,17 +46,29 @@ class Spec(BaseModel):
 
         Raises `KeyError` for a path that does not exist, `pydantic.ValidationError` for a wrong value.
         """
+        return self.with_values({path: value})
+
+    def with_values(self, values: Mapping[str, object]) -> Self:
+        """This spec with several fields replaced at once and checked together, as by `at`."""
         content = self.model_dump(mode="python")
-        place: Any = content
-        *parents, last = path.split(".")
-        for name in parents:
-            place = place[name]
-            if not isinstance(place, dict):
+        for path, value in values.items():
+            *parents, last = path.split(".")
+            place: Any = content
+            for name in parents:
+                place = place[name]
+                if not isinstance(place, dict):
+                    raise KeyError(path)
+            if last not in place:
                 raise KeyError(path)
-        if last not in place:
-            raise KeyError(path)
-        place[last] = value.model_dump(mode="python") if isinstance(value, BaseModel) else value
+            place[last] = value.model_dump(mode="python") if isinstance(value, BaseModel) else value
         return type(self).model_validate(content)
+
+    def value_at(self, path: str) -> object:
+        """What stands at a dotted path, as plain data."""
+        content: Any = self.model_dump(mode="json")
+        for name in path.split("."):
+            content = content[name]
+        return content
 
     def differences(self, other: Spec) -> dict[str, tuple[object, object]]:
         """Dotted path → (value here, value there), for every leaf in which two specs differ."""

@@ -33,9 +33,16 @@ def full_length(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_fingerprint(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials with `data_fingerprint` as a column; empty where a trial had no provenance."""
-    prints = [str(origin["data_fingerprint"]) if isinstance(origin, Mapping) else "" for origin in trials["provenance"]]
-    return trials.assign(data_fingerprint=pd.Series(prints, index=trials.index, dtype="object"))
+    """The trials with `data_fingerprint` as a column.
+
+    A trial that failed before it had any provenance gets the one of its study's data set, where that has only
+    one, so that it counts as lost where it belongs; otherwise its fingerprint is empty.
+    """
+    known = [origin["data_fingerprint"] if isinstance(origin, Mapping) else None for origin in trials["provenance"]]
+    stamped = trials.assign(data_fingerprint=pd.Series(known, index=trials.index, dtype="object"))
+    by_data = stamped.groupby(["study", "dataset"])["data_fingerprint"]
+    only = by_data.transform("first").where(by_data.transform("nunique") == 1, "")
+    return stamped.assign(data_fingerprint=stamped["data_fingerprint"].fillna(only).fillna("").astype("object"))
 
 
 def pairs(rows: pd.DataFrame) -> list[Pair]:

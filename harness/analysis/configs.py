@@ -25,7 +25,7 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     alone would flatter the config. `train_seconds` is the sum over all replicates.
     """
     searched = with_fingerprint(trials[trials["purpose"] == "search"])
-    rows = [_config(members) for _, members in groups(searched, ["study", *CELL, "config_id"])]
+    rows = [_config(members) for _, members in groups(searched, ["study", *CELL, "config_id", *COMPARABLE[1:]])]
     return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["finished_at", "config_id"], ignore_index=True)
 
 
@@ -33,9 +33,8 @@ def _config(members: pd.DataFrame) -> dict[str, object]:
     done = full_length(members)
     valued = done[done["validation_accuracy"].notna()]
     last = members.iloc[-1]
-    prints = [name for name in members["data_fingerprint"] if name]
     return {
-        **{name: last[name] for name in ["study", *CELL, "method", "config_id", "proposal", "epochs"]},
+        **{name: last[name] for name in ["study", *CELL, "method", "config_id", "proposal", *COMPARABLE[1:]]},
         "accuracy": float(valued["validation_accuracy"].mean()) if len(valued) else float("nan"),
         "n": len(valued),
         "ended": len(members),
@@ -45,7 +44,6 @@ def _config(members: pd.DataFrame) -> dict[str, object]:
         "train_seconds": float(members["train_seconds"].sum()),
         "finished_at": members["finished_at"].max(),
         "evidence": "validation",
-        "data_fingerprint": prints[0] if prints else "",
     }
 
 

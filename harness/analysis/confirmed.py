@@ -43,7 +43,7 @@ def confirmed_rows(trials: pd.DataFrame) -> pd.DataFrame:
     searched = full_length(stamped[stamped["purpose"] == "search"])
     rows = [
         _row(members, searched[searched["config_id"] == key["config_id"]])
-        for key, members in groups(confirmations, ["study", *CELL, "config_id"])
+        for key, members in groups(confirmations, ["study", *CELL, "config_id", *COMPARABLE[1:]])
         if len(_read_on_test(members))
     ]
     table = pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(["sd", "low", "high"], float))

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.cells import COMPARABLE, groups
+from harness.analysis.cells import COMPARABLE, groups, with_fingerprint
 from harness.analysis.configs import search_configs, whole_configs
 from harness.analysis.confirmed import confirmed_rows
 from harness.analysis.pareto import Direction, objectives_of, pareto_front
@@ -26,6 +26,7 @@ from harness.store.query import Run, read_run
 
 _RANKS = "Rows that share a rank (=) cannot be told apart; * stands on the front."
 _SIZES = ("params", "macs")
+_LITERAL = str.maketrans({"&": "&amp;", "<": "&lt;", "|": "&#124;"} | {sign: f"\\{sign}" for sign in "\\`*_[]~$#!"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def leaderboard_rows(folders: Sequence[Path]) -> list[Board]:
     Raises `store.query.RunFolderError` for a folder that is no readable run.
     """
     runs = [read_run(folder) for folder in folders]
+    if not runs:
+        return []
     return _boards(confirmed_rows(_all_trials(runs)), _objectives(runs))
 
 
@@ -54,6 +57,8 @@ def fronts(folders: Sequence[Path]) -> list[Board]:
     A group's front is of one kind: the search's values on validation serve only where nothing is confirmed.
     """
     runs = [read_run(folder) for folder in folders]
+    if not runs:
+        return []
     trials, objectives = _all_trials(runs), _objectives(runs)
     confirmed = _boards(confirmed_rows(trials), objectives)
     known = {board.title for board in confirmed}
@@ -63,8 +68,8 @@ def fronts(folders: Sequence[Path]) -> list[Board]:
 
 def _all_trials(runs: Sequence[Run]) -> pd.DataFrame:
     """Every trial once, also where a run is given twice."""
-    trials = pd.concat([run.trials for run in runs], ignore_index=True)
-    return trials.drop_duplicates(["study", "trial_id"], keep="last")
+    trials = with_fingerprint(pd.concat([run.trials for run in runs], ignore_index=True))
+    return trials.drop_duplicates(["study", "trial_id", "data_fingerprint", "epochs"], keep="last", ignore_index=True)
 
 
 def _objectives(runs: Sequence[Run]) -> dict[str, Direction]:
@@ -196,7 +201,4 @@ def leaderboard_markdown(folders: Sequence[Path]) -> str:
 
 def markdown(text: str) -> str:
     """A text that Markdown shows literally, on one line of a table."""
-    escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;")
-    for character in "\\`*_[]|~$#!":
-        escaped = escaped.replace(character, f"&#{ord(character)};" if character == "|" else f"\\{character}")
-    return escaped
+    return printable(text).translate(_LITERAL)

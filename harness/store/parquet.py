@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from harness.record import EpochRecord, Provenance, TrialRecord
+from harness.source import UserError
 
 Record = TypeVar("Record", EpochRecord, TrialRecord)
 
@@ -68,7 +69,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
     return _SCALARS[hint]
 
 
-class RunLockedError(Exception):
+class RunLockedError(UserError):
     """Another search writes this run."""
 
 

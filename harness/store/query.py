@@ -57,15 +57,23 @@ def read_run(folder: Path) -> Run:
     """The whole record of a run; raises `RunFolderError` for a missing, empty or damaged folder."""
     study = _study(folder)
     with connect(folder) as connection:
-        trials = connection.execute("FROM trials").df()
-        epochs = connection.execute("FROM epochs").df()
+        trials = _frame(connection, "FROM trials")
+        epochs = _frame(connection, "FROM epochs")
     return Run(folder, study, trials, epochs)
 
 
 def ask(folder: Path, sql: str) -> pd.DataFrame:
     """The answer to one SQL question about the views `trials` and `epochs` of a run."""
     with connect(folder) as connection:
-        return connection.execute(sql).df()
+        return _frame(connection, sql)
+
+
+def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pd.DataFrame:
+    """The answer as a frame: maps are dicts, and a missing value is NaN or None."""
+    relation = connection.sql(sql)
+    if relation is None:
+        raise ValueError(f"no question, so it has no answer: {sql}")
+    return pd.DataFrame(relation.to_arrow_table().to_pandas(maps_as_pydicts="strict"))
 
 
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:

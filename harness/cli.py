@@ -1,0 +1,312 @@
+"""The command line. Heavy rooms are imported inside the commands, so that `--help` is instant.
+
+Exit codes: 0 done · 1 not reproduced · 2 a wrong spec or command line · 3 something missing on this
+machine · 4 too many failed trials · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from harness.source import MissingError, UserError
+
+if TYPE_CHECKING:
+    from harness.search.runner import Runner
+    from harness.store.parquet import Store
+    from harness.study.plan import Plan
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Search and benchmark the compression of image classifiers with KSAN and its rivals.",
+)
+
+RAY_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # Ray runs workers at nice 15 otherwise
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own waits for a long epoch
+    "TUNE_GLOBAL_CHECKPOINT_S": "600",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+"""Read by Ray when it is imported, so it is set here, before anything imports it."""
+
+
+class Device(StrEnum):
+    """Where trials run; `auto` follows the study's `resources.gpus_per_trial`."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class RunnerName(StrEnum):
+    """Who runs the trials."""
+
+    RAY = "ray"
+    INLINE = "inline"
+
+
+class Shelf(StrEnum):
+    """What `list` can list."""
+
+    STUDIES = "studies"
+    SPACES = "spaces"
+    METHODS = "methods"
+    MODELS = "models"
+    DATASETS = "datasets"
+
+
+StudyName = Annotated[str, typer.Option("--study", "-s", help="Name or path of a study.", show_default=False)]
+Runs = Annotated[Path, typer.Option(help="Folder of the runs' records.")]
+DataRoot = Annotated[Path, typer.Option(help="Folder of downloaded data sets.")]
+DeviceOption = Annotated[Device, typer.Option(help="Where trials run.")]
+
+RUNS = Path("runs")
+DATA = Path.home() / ".cache" / "ksan-harness" / "data"
+
+
+@app.callback()
+def common(
+    context: typer.Context, debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False
+) -> None:
+    """Search and benchmark the compression of image classifiers with KSAN and its rivals."""
+    context.obj = debug
+
+
+@app.command()
+def search(
+    context: typer.Context,
+    study: StudyName,
+    runs: Runs = RUNS,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trials at a time; as many as fit by default.")] = None,
+    runner: Annotated[RunnerName, typer.Option(help="Ray's processes, or this process alone.")] = RunnerName.RAY,
+    device: DeviceOption = Device.AUTO,
+    data_root: DataRoot = DATA,
+) -> None:
+    """Run a study: teachers, search, confirmation, report. The same command again continues."""
+    with told(context):
+        from harness.report.leaderboard import print_front, print_leaderboard
+        from harness.report.page import write_report
+        from harness.search.carry_out import carry_out
+        from harness.search.display import Display
+        from harness.store.parquet import Store
+        from harness.study.plan import plan
+        from harness.study.study import load_study
+
+        console = Console()
+        planned = plan(load_study(study))
+        store = Store(runs / planned.study.name)
+        settled = _device(device, planned)
+        count = workers or _workers(settled, planned)
+        runs_trials = _runner(runner, planned, store, settled, count, data_root)
+        console.print(Text(f"{planned.study.name}: {planned.study.spec.question}", style="bold"))
+        failed = carry_out(planned, store, runs_trials, Display(planned, console, count))
+        for path in store.damaged:
+            console.print(Text(f"{path} could not be read; it was set aside and its trial was run again", "yellow"))
+        page = write_report(store.root)
+        console.print()
+        print_front([store.root], console)
+        print_leaderboard([store.root], console)
+        console.print(Text(f"report: {page}", style="bold"), soft_wrap=True)
+        if failed:
+            console.print(Text(f"{len(failed)} trials failed; the same command tries them again", style="red"))
+
+
+@app.command()
+def show(context: typer.Context, study: StudyName) -> None:
+    """Show what a study comes to: pairs, arms, trials, sizes and predicted cost. Runs nothing."""
+    with told(context):
+        from harness.study.plan import plan
+        from harness.study.study import load_study
+        from harness.study.telling import print_plan
+
+        planned = plan(load_study(study))
+        print_plan(planned, Console(), _workers("cpu", planned))
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    files: Annotated[list[str] | None, typer.Argument(help="YAML files; all that a name can mean by default.")] = None,
+) -> None:
+    """Validate studies and search spaces; every error with its file, line and remedy."""
+    with told(context):
+        from harness.study.checking import check_files, everything_here
+
+        checked = check_files(files or everything_here())
+        console = Console()
+        for path, problems in checked.items():
+            if problems:
+                for problem in problems:
+                    console.print(Text(str(problem)), soft_wrap=True)
+            else:
+                console.print(Text(f"{path}: good"), soft_wrap=True)
+        if any(checked.values()):
+            raise typer.Exit(2)
+
+
+@app.command(name="list")
+def list_shelves(
+    context: typer.Context,
+    what: Annotated[list[Shelf] | None, typer.Argument(help="What to list; everything by default.")] = None,
+) -> None:
+    """List studies, search spaces, methods, models and data sets."""
+    with told(context):
+        from harness.study.telling import print_shelf
+
+        console = Console()
+        for shelf in what or list(Shelf):
+            print_shelf(shelf.value, console)
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    study: StudyName,
+    runs: Runs = RUNS,
+    to: Annotated[Path | None, typer.Option(help="Where to write the page.", show_default=False)] = None,
+) -> None:
+    """Write a run's report: one HTML file that needs nothing else."""
+    with told(context):
+        from harness.report.page import write_report
+
+        page = write_report(_run_folder(runs, study), to)
+        Console().print(Text(f"report: {page}"), soft_wrap=True)
+
+
+@app.command()
+def leaderboard(
+    context: typer.Context,
+    study: Annotated[list[str] | None, typer.Option("--study", "-s", help="Studies; all runs by default.")] = None,
+    runs: Runs = RUNS,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Print the confirmed rows of one or all runs, ranked, each with the command that reproduces it."""
+    with told(context):
+        from harness.report.leaderboard import leaderboard_markdown, print_leaderboard
+
+        if study:
+            folders = [_run_folder(runs, name) for name in study]
+        else:
+            folders = sorted(path.parent for path in runs.glob("*/study.json"))
+        if not folders:
+            raise MissingError(f"no runs in {runs}; run `harness search --study digits_resnet` first, or give --runs")
+        if markdown:
+            sys.stdout.write(leaderboard_markdown(folders))
+        else:
+            print_leaderboard(folders, Console())
+
+
+@app.command()
+def reproduce(
+    context: typer.Context,
+    trial_id: Annotated[str, typer.Argument(help="A trial's id, or its first digits.", show_default=False)],
+    runs: Runs = RUNS,
+    data_root: DataRoot = DATA,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train the teacher again too.")] = False,
+) -> None:
+    """Train a recorded trial again, as it was, and compare its numbers with the record's."""
+    with told(context):
+        from harness.search.reproduce import compare, find_trial, train_again
+
+        console = Console()
+        record = find_trial([runs, Path("reports")], trial_id)
+        console.print(Text(f"{record.trial_id}: {record.arm} on {record.student}, seed {record.seed}", style="bold"))
+        again = train_again(record, runs / "cache", data_root, fresh)
+        if not compare(record, again, console):
+            raise typer.Exit(1)
+
+
+@contextmanager
+def told(context: typer.Context) -> Iterator[None]:
+    """Turns what a person can mend into a message and an exit code; `--debug` shows the traceback."""
+    errors = Console(stderr=True, soft_wrap=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except (UserError, OSError) as error:
+        if context.obj:
+            raise
+        errors.print(Text(str(error), style="red"))
+        raise typer.Exit(error.exit_code if isinstance(error, UserError) else MissingError.exit_code) from None
+    except KeyboardInterrupt:
+        if context.obj:
+            raise
+        errors.print(Text("Interrupted. Every trial that finished is on disk; the same command continues.", "yellow"))
+        raise typer.Exit(130) from None
+
+
+def _device(wanted: Device, plan: Plan) -> str:
+    """`cpu` or `cuda`; raises `MissingError` where the study asks for a GPU and there is none."""
+    import torch
+
+    asks_for_gpu = plan.study.spec.resources.gpus_per_trial > 0
+    device = ("cuda" if asks_for_gpu else "cpu") if wanted is Device.AUTO else wanted.value
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MissingError(
+            f"{plan.study.name} asks for {plan.study.spec.resources.gpus_per_trial:g} GPU a trial, and torch sees none "
+            f"here; run it where there is one, or add `--device cpu` (`harness show` predicts how long that takes)"
+        )
+    return device
+
+
+def _workers(device: str, plan: Plan) -> int:
+    """As many trials as fit on the machine at a time."""
+    resources = plan.study.spec.resources
+    of_cpus = len(os.sched_getaffinity(0)) // resources.cpus_per_trial
+    if device == "cuda":
+        import torch
+
+        of_cpus = min(of_cpus, int(torch.cuda.device_count() / (resources.gpus_per_trial or 1)))
+    return max(1, of_cpus)
+
+
+def _runner(name: RunnerName, plan: Plan, store: Store, device: str, workers: int, data_root: Path) -> Runner:
+    import torch
+
+    from harness.search.runner import InlineRunner
+    from harness.train.account import Places
+    from harness.train.workshop import Workshop
+
+    resources = plan.study.spec.resources
+    root = store.root.absolute()
+    places = Places(checkpoints=root / "checkpoints", students=store.students.absolute())
+    cache, data_root = root.parent / "cache", data_root.expanduser().absolute()
+    if name is RunnerName.INLINE:
+        torch.set_num_threads(resources.cpus_per_trial)
+        return InlineRunner(Workshop(data_root, cache, torch.device(device)), places)
+    os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
+    from harness.search.ray_tune import RayRunner, WorkerSettings
+
+    settings = WorkerSettings(data_root, cache, places, device, resources.cpus_per_trial)
+    return RayRunner(settings, workers, (resources.gpus_per_trial or 1.0) if device == "cuda" else 0.0)
+
+
+def _run_folder(runs: Path, study: str) -> Path:
+    """The folder of a study's run; raises `MissingError` where it was never run."""
+    folder = runs / Path(study).stem
+    if not (folder / "study.json").is_file():
+        there = ", ".join(sorted(path.parent.name for path in runs.glob("*/study.json"))) or "none"
+        raise MissingError(f"{study} has no run in {runs} (there: {there}); run `harness search --study {study}` first")
+    return folder
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,59 @@
+"""Carries out a study: plan → records → store. The same call again continues where the last one stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.record import TrialRecord
+from harness.search.agenda import Agenda
+from harness.search.display import Display
+from harness.search.runner import Runner
+from harness.source import UserError, shown
+from harness.spec import leaves
+from harness.store.parquet import Store
+from harness.study.plan import Plan
+
+HARMLESS = ("id", "question", "search.failures", "resources.gpus_per_trial")
+"""What of a study may change between two runs of it: no number depends on it."""
+
+
+class ChangedStudyError(UserError):
+    """The run began with another study of the same name; the message shows what differs."""
+
+
+def carry_out(plan: Plan, store: Store, runner: Runner, display: Display) -> list[TrialRecord]:
+    """Runs what the store does not have yet; returns the trials of this run that failed.
+
+    Raises `ChangedStudyError`, `RunLockedError`, `MissingError` or `TooManyFailuresError`. Whatever stops
+    it, every trial that ended is on disk.
+    """
+    with store.writing():
+        refuse_changed(store.frozen_study(), plan.study.resolved, store)
+        store.freeze_study(plan.study.resolved, plan.study.text)
+        agenda = Agenda(plan, store, [display])
+        display.resume(agenda)
+        with display:
+            runner.run(agenda)
+    return agenda.failed
+
+
+def refuse_changed(frozen: dict[str, Any] | None, asked: dict[str, Any], store: Store) -> None:
+    """Raises `ChangedStudyError` where the study differs from the one that the run began with."""
+    if frozen is None:
+        return
+    differences = _differences(frozen, asked)
+    if differences:
+        raise ChangedStudyError(
+            f"{store.root} holds the records of another version of this study:\n"
+            + "\n".join(f"  {path}: {shown(old)} → {shown(new)}" for path, (old, new) in differences.items())
+            + f"\nUndo the change, give the study another name, or keep the old run: mv {store.root} {store.root}.old"
+        )
+
+
+def _differences(frozen: dict[str, Any], asked: dict[str, Any]) -> dict[str, tuple[object, object]]:
+    old, new = dict(leaves(frozen)), dict(leaves(asked))
+    return {
+        path: (old.get(path), new.get(path))
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path) and path not in HARMLESS
+    }

@@ -1,0 +1,134 @@
+"""The live display of a search: a table on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from harness.record import EpochRecord, TrialRecord
+from harness.search.agenda import Agenda, Pack
+from harness.study.plan import Plan
+
+QUIET = 5.0
+"""Seconds between two plain lines."""
+
+
+class Display:
+    """A watcher that shows what is done, running and failed, the best so far, and the time left."""
+
+    def __init__(self, plan: Plan, console: Console, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.plan, self.console, self.workers, self.clock = plan, console, workers, clock
+        self.total = plan.trial_count
+        self.done = self.resumed = 0
+        self.began_at = self.said_at = clock()
+        self.counts: Counter[str] = Counter()
+        self.running: dict[str, tuple[Pack, str]] = {}
+        self.best: dict[tuple[str, str], float] = {}
+        self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def resume(self, agenda: Agenda) -> None:
+        """Counts what earlier runs of the same command finished."""
+        for trial in agenda.known.values():
+            self._count(trial)
+        self.resumed = self.done = len(agenda.known)
+        if self.resumed:
+            self.console.print(f"Continuing: {self.resumed} trials are on disk and are not run again.")
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+        elif self.done > self.resumed:
+            self._say()
+
+    def began(self, pack: Pack) -> None:
+        """Notes a pack that a worker took."""
+        for assignment in pack:
+            self.running[assignment.spec.id] = (pack, "starting")
+
+    def trained(self, epoch: EpochRecord) -> None:
+        """Notes a running trial's epoch."""
+        if epoch.trial_id in self.running:
+            pack, _ = self.running[epoch.trial_id]
+            self.running[epoch.trial_id] = (pack, f"epoch {epoch.epoch}/{epoch.epochs}")
+
+    def ended(self, trial: TrialRecord) -> None:
+        """Counts a trial that ended, and says so at times where there is no table."""
+        self.running.pop(trial.trial_id, None)
+        self.done += 1
+        self._count(trial)
+        if trial.status == "failed":
+            self.console.print(
+                Text(f"failed: {trial.arm} on {trial.student}: {trial.error_class}: {trial.error_message}", "red")
+            )
+        if not self._live and self.clock() - self.said_at >= QUIET:
+            self._say()
+
+    def _count(self, trial: TrialRecord) -> None:
+        self.counts[trial.status] += 1
+        if trial.purpose == "search" and trial.validation_accuracy is not None:
+            key = (trial.student, trial.arm)
+            self.best[key] = max(self.best.get(key, 0.0), trial.validation_accuracy)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """From the pace so far; None before the first trial ended."""
+        ended = self.done - self.resumed
+        if not ended:
+            return None
+        return (self.clock() - self.began_at) / ended * (self.total - self.done)
+
+    def _say(self) -> None:
+        self.said_at = self.clock()
+        best = max(self.best.values(), default=None)
+        text = f"{self.done}/{self.total} trials, {self.counts['failed']} failed"
+        if self.counts["diverged"]:
+            text += f", {self.counts['diverged']} diverged"
+        if best is not None:
+            text += f", best on validation {best:.2%}"
+        if self.seconds_left:
+            text += f", {_clock(self.seconds_left)} left"
+        self.console.print(Text(text))
+
+    def __rich__(self) -> RenderableType:
+        """The table of a terminal."""
+        progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+        )
+        left = f"{_clock(self.seconds_left)} left" if self.seconds_left is not None else ""
+        progress.add_task("trials", total=self.total, completed=self.done, left=left)
+        states = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items()))
+        running = Table.grid(padding=(0, 2))
+        for pack, state in self.running.values():
+            spec = pack[0].spec
+            running.add_row("running", Text(pack[0].arm), Text(spec.student.label), spec.purpose, state)
+        return Group(progress, Text(states), self._best_table(), running)
+
+    def _best_table(self) -> Table:
+        arms = [arm.name for arm in self.plan.study.spec.arms]
+        table = Table("best on validation", *(Text(arm) for arm in arms), box=None, padding=(0, 2))
+        for student in dict.fromkeys(cell.base.student.label for cell in self.plan.cells):
+            cells = [self.best.get((student, arm)) for arm in arms]
+            table.add_row(student, *(f"{best:.2%}" if best is not None else "…" for best in cells))
+        return table
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

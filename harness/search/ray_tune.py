@@ -1,0 +1,207 @@
+"""The Ray runner: Ray Tune for processes, placement and lost workers. The only file that imports ray.
+
+    driver   Agenda ◄─ _Source (Tune's Searcher) ◄─ results
+    worker   _Worker (Tune's Trainable): carries out a pack in slices of about a second
+
+Tune sees one Tune trial a pack and none of our numbers: it neither proposes, stops, stores nor
+restores. Its own stores and loggers lose trials or cost files; ours is the truth.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+from ray.tune.search import Searcher
+
+from harness.record import EpochRecord
+from harness.search.agenda import Agenda, Pack
+from harness.store.parquet import now
+from harness.train.account import Account, Places, carry_out, failed
+from harness.train.workshop import Workshop
+
+SLICE = 0.5
+"""Seconds of training between two reports of a worker."""
+
+RETRIES = 2
+"""How often a pack whose worker was lost (killed, out of memory) is given to another."""
+
+
+class LostWorkerError(Exception):
+    """A worker died under a trial as often as it was given to one."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker needs to know to set up its workshop."""
+
+    data_root: Path
+    cache: Path
+    places: Places
+    device: str
+    threads: int
+
+
+class RayRunner:
+    """Runs packs on the workers of a local Ray, started for this run and stopped after it."""
+
+    def __init__(self, settings: WorkerSettings, workers: int, gpus_per_trial: float) -> None:
+        self.settings, self.workers, self.gpus_per_trial = settings, workers, gpus_per_trial
+
+    def run(self, agenda: Agenda) -> None:
+        """Runs until the agenda is finished; raises what the agenda raises, and stops Ray in any case."""
+        if agenda.is_finished:
+            return
+        # A long path breaks the unix sockets in it (107 bytes), so Ray's own files live in the system's.
+        scratch = Path(tempfile.mkdtemp(prefix="ray-"))
+        source = _Source(agenda)
+        try:
+            ray.init(
+                num_cpus=self.workers * self.settings.threads,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                _temp_dir=str(scratch),
+            )
+            self._tuner(source, scratch).fit()
+        except Exception as error:
+            raise (source.stopped_by or error) from None
+        finally:
+            ray.shutdown()
+            shutil.rmtree(scratch, ignore_errors=True)
+        if source.stopped_by:
+            raise source.stopped_by
+
+    def _tuner(self, source: _Source, scratch: Path) -> tune.Tuner:
+        resources = {"cpu": self.settings.threads, "gpu": self.gpus_per_trial}
+        trainable = tune.with_resources(tune.with_parameters(_Worker, settings=self.settings), resources)
+        return tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=source,
+                num_samples=-1,
+                max_concurrent_trials=self.workers,
+                reuse_actors=True,
+                trial_name_creator=_short_name,
+                trial_dirname_creator=_short_name,
+            ),
+            run_config=tune.RunConfig(
+                name="packs",
+                storage_path=str(scratch / "tune"),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+            ),
+        )
+
+
+def _short_name(trial: Any) -> str:
+    return str(trial.trial_id)
+
+
+class _Parcel:
+    """A pack on its way through Tune's config, which prints, flattens and copies what it is given."""
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+
+    def __repr__(self) -> str:
+        return self.pack[0].spec.id
+
+
+class _Worker(tune.Trainable):  # type: ignore[misc]
+    """A process that carries out packs; its workshop stays when the next pack comes."""
+
+    def setup(self, config: dict[str, Any], settings: WorkerSettings | None = None) -> None:
+        assert settings is not None
+        torch.set_num_threads(settings.threads)
+        self._settings = settings
+        self._workshop = Workshop(settings.data_root, settings.cache, torch.device(settings.device))
+        self.reset_config(config)
+
+    def reset_config(self, config: dict[str, Any]) -> bool:
+        parcel: _Parcel = config["parcel"]
+        self._news = _news(parcel.pack, self._workshop, self._settings.places)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        news: list[EpochRecord | Account] = []
+        until = time.monotonic() + SLICE
+        while time.monotonic() < until:
+            item = next(self._news, None)
+            if item is None:
+                return {"news": news, "done": True}
+            news.append(item)
+        return {"news": news, "done": False}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: trials keep themselves."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing: trials find what they kept."""
+
+
+def _news(pack: Pack, workshop: Workshop, places: Places) -> Generator[EpochRecord | Account, None, None]:
+    for assignment in pack:
+        yield (yield from carry_out(assignment, workshop, places))
+
+
+class _Source(Searcher):  # type: ignore[misc]
+    """Tune's view of the agenda: packs to run, and where their news goes."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        super().__init__()
+        self.agenda = agenda
+        self.stopped_by: Exception | None = None
+        """What the agenda raised, which ends the run early."""
+        self._packs: dict[str, Pack] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self.stopped_by or self.agenda.is_finished:
+            return str(Searcher.FINISHED)
+        pack = self.agenda.next_pack()
+        if pack is None:
+            return None
+        self._packs[trial_id] = pack
+        return {"parcel": _Parcel(pack)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self._hear(result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if result and not error:
+            self._hear(result)
+        for assignment in self._packs.pop(trial_id, ()):
+            if error:
+                lost = LostWorkerError(f"its worker died {RETRIES + 1} times, the last under this trial")
+                self._take(Account(failed(assignment, lost, started=now()), ()))
+
+    def _hear(self, result: dict[str, Any]) -> None:
+        for item in result.pop("news", ()):
+            if isinstance(item, EpochRecord):
+                self.agenda.trained(item)
+            else:
+                self._take(item)
+
+    def _take(self, account: Account) -> None:
+        if self.stopped_by:
+            return
+        try:
+            self.agenda.ended(account)
+        except Exception as error:
+            self.stopped_by = error
+            raise  # ends Tune's loop, which wraps it; `RayRunner.run` raises the original
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the truth."""

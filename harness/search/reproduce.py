@@ -1,0 +1,91 @@
+"""Reproduction: trains a recorded trial again and holds every number against its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.record import TrialRecord
+from harness.source import MissingError
+from harness.store.parquet import Store
+from harness.train.account import Account, Assignment, carry_out
+from harness.train.trial import TrialSpec
+from harness.train.workshop import Workshop
+
+SHORTEST_PREFIX = 4
+
+
+def find_trial(folders: Sequence[Path], trial_id: str) -> TrialRecord:
+    """The record of a trial, by its id or the first digits of it, in any run below some folders.
+
+    Raises `MissingError` where there is none, or more than one.
+    """
+    if len(trial_id) < SHORTEST_PREFIX:
+        raise MissingError(f"{trial_id} is too short to name a trial; give at least {SHORTEST_PREFIX} digits")
+    stores = [Store(path.parent) for folder in folders for path in sorted(folder.glob("*/study.json"))]
+    found = {trial.trial_id: trial for store in stores for trial in store.trials() if trial.trial_id.startswith(trial_id)}
+    if not found:
+        raise MissingError(f"no trial {trial_id} in {', '.join(map(str, folders))}; `harness leaderboard` lists ids")
+    if len(found) > 1:
+        raise MissingError(f"{trial_id} begins the ids of {len(found)} trials: {', '.join(sorted(found)[:5])}")
+    return next(iter(found.values()))
+
+
+def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) -> TrialRecord:
+    """Runs a record's trial in this process, as it was run; `fresh` trains its teacher anew too."""
+    spec = TrialSpec.model_validate_json(record.spec)
+    device, threads = "cpu", 1
+    if record.provenance:
+        device, threads = "cpu" if record.provenance.device == "cpu" else "cuda", record.provenance.threads
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MissingError("the trial ran on a GPU, and torch sees none here")
+    torch.set_num_threads(threads)
+    assignment = Assignment(spec, record.study, record.arm, record.proposal, record.point, record.attempt)
+    with tempfile.TemporaryDirectory() as scratch:
+        workshop = Workshop(data_root.expanduser(), Path(scratch) if fresh else cache, torch.device(device))
+        epochs = carry_out(assignment, workshop)
+        while True:
+            try:
+                next(epochs)
+            except StopIteration as end:
+                account: Account = end.value
+                return account.trial
+
+
+def compare(record: TrialRecord, again: TrialRecord, console: Console) -> bool:
+    """Prints the two side by side; whether every number and the trained weights are the same, bit for bit."""
+    table = Table("", "recorded", "again", "", box=None, padding=(0, 2))
+    same = True
+    for name in ("status", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss", "student_digest"):
+        old, new = getattr(record, name), getattr(again, name)
+        same &= old == new
+        table.add_row(name.replace("_", " "), *(_short(value) for value in (old, new)), "=" if old == new else "≠")
+    console.print(table)
+    if same:
+        console.print(Text("reproduced, bit for bit", "green"))
+        return True
+    if again.error_class:
+        console.print(Text(f"it failed: {again.error_class}: {again.error_message}", "red"))
+    differences = _surroundings(record, again)
+    console.print(Text("not reproduced; " + (f"what differs: {differences}" if differences else "same surroundings"), "red"))
+    return False
+
+
+def _short(value: object) -> Text:
+    return Text(value[:16] if isinstance(value, str) else repr(value))
+
+
+def _surroundings(record: TrialRecord, again: TrialRecord) -> str:
+    """What of the two provenances differs, and the teacher if it does."""
+    old, new = ({} if r.provenance is None else dataclasses.asdict(r.provenance) for r in (record, again))
+    differing = [f"{name} {old.get(name)} → {new.get(name)}" for name in old if old.get(name) != new.get(name)]
+    if record.teacher_digest != again.teacher_digest:
+        differing.append("the teacher's weights")
+    return ", ".join(differing)

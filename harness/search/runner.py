@@ -1,0 +1,45 @@
+"""The runner's protocol, and the inline runner: the same trials, one after another, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Protocol
+
+from harness.record import EpochRecord
+from harness.search.agenda import Agenda, Pack
+from harness.train.account import Account, Places, carry_out
+from harness.train.workshop import Workshop
+
+
+class Runner(Protocol):
+    """Carries out packs until the agenda is finished."""
+
+    def run(self, agenda: Agenda) -> None:
+        """Returns when nothing is left; lets through what the agenda raises."""
+
+
+class InlineRunner:
+    """Runs every trial in this process: what Ray's workers do, without Ray."""
+
+    def __init__(self, workshop: Workshop, places: Places) -> None:
+        self.workshop, self.places = workshop, places
+
+    def run(self, agenda: Agenda) -> None:
+        """Runs packs one by one."""
+        while pack := agenda.next_pack():
+            for account in accounts(pack, self.workshop, self.places, agenda.trained):
+                agenda.ended(account)
+
+
+def accounts(
+    pack: Pack, workshop: Workshop, places: Places, trained: Callable[[EpochRecord], None]
+) -> Generator[Account, None, None]:
+    """The accounts of a pack's trials as they end; tells of each epoch on the way."""
+    for assignment in pack:
+        epochs = carry_out(assignment, workshop, places)
+        while True:
+            try:
+                trained(next(epochs))
+            except StopIteration as end:
+                yield end.value
+                break

@@ -1,0 +1,143 @@
+"""Sampling: what a cell tries next, through Optuna's ask and tell.
+
+Optuna's study lives in memory and is never the only copy of anything. A search proposes in batches;
+each batch draws from a seed that follows from the cell and its number of proposals, and is told in
+order of proposal. So the proposals depend on the results alone, not on which worker was faster, and a
+search that starts again from its record repeats them one by one.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+from pydantic import ValidationError
+
+from harness.spec import content_id
+from harness.study.plan import Cell
+from harness.study.space import Choice, Domain, FloatRange
+from harness.study.study import NSGA2, TPE, Search
+from harness.train.trial import TrialSpec
+
+TRIES = 100
+"""Proposals in a row that may contradict themselves (each value allowed, together refused)."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A config to try: its number within the cell, what was chosen, and the trial that this makes."""
+
+    number: int
+    point: dict[str, str]
+    """Dotted path → value as JSON; the defaults where nothing was chosen."""
+    spec: TrialSpec
+
+
+class Sampling:
+    """The proposals of one cell's search."""
+
+    def __init__(self, cell: Cell, search: Search) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.cell, self.search = cell, search
+        self.distributions = {path: distribution(domain) for path, domain in cell.space.items()}
+        directions = ["minimize", "minimize"] if cell.varies_size else ["minimize"]
+        self._study = optuna.create_study(directions=directions, sampler=self._sampler(0))
+        self._asked: dict[int, optuna.Trial] = {}
+        self._count = 0
+
+    def ask(self, count: int) -> list[Proposal]:
+        """The next configs; the first of all is the arm's defaults."""
+        self._study.sampler = self._sampler(self._count)
+        return [self._next() for _ in range(count)]
+
+    def tell(self, number: int, values: Sequence[float] | None) -> None:
+        """What became of a proposal: the objectives, minimised, or None if it gave no value.
+
+        Without a value it is told as pruned: the sampler learns to stay away, and no value is made up.
+        """
+        trial = self._asked.pop(number, None)
+        if trial is None:
+            return
+        if values is not None:
+            self._study.tell(trial, list(values))
+        else:
+            several = len(self._study.directions) > 1
+            self._study.tell(trial, state=TrialState.FAIL if several else TrialState.PRUNED)
+
+    def _next(self) -> Proposal:
+        number, self._count = self._count, self._count + 1
+        if number == 0:
+            return self._defaults()
+        for _ in range(TRIES):
+            trial = self._ask()
+            values = {path: json.loads(text) for path, text in self._point(trial).items()}
+            try:
+                spec = self.cell.base.with_values(values)
+            except ValidationError:
+                self._study.tell(trial, state=TrialState.FAIL)
+                continue
+            self._asked[number] = trial
+            return Proposal(number, self._point(trial), spec)
+        raise ValueError(f"{self.cell.label}: {TRIES} proposals in a row were refused by the trial's own checks")
+
+    def _defaults(self) -> Proposal:
+        base = self.cell.base
+        point = {path: json.dumps(base.value_at(path)) for path in self.cell.space}
+        params = {path: _encoded(point[path], domain) for path, domain in self.cell.space.items()}
+        if all(_holds(domain, json.loads(point[path])) for path, domain in self.cell.space.items()):
+            self._study.enqueue_trial(params)
+            self._asked[0] = self._ask()
+        return Proposal(0, point, base)
+
+    def _ask(self) -> optuna.Trial:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return self._study.ask(self.distributions)
+
+    def _point(self, trial: optuna.Trial) -> dict[str, str]:
+        return {
+            path: trial.params[path] if isinstance(domain, Choice) else json.dumps(trial.params[path])
+            for path, domain in self.cell.space.items()
+        }
+
+    def _sampler(self, asked: int) -> optuna.samplers.BaseSampler:
+        seed = int(content_id([self.cell.id, self.search.seed, asked])[:8], 16)
+        match self.search.sampler:
+            case TPE(startup=startup):
+                return optuna.samplers.TPESampler(
+                    seed=seed, n_startup_trials=startup, multivariate=not self.cell.varies_size
+                )
+            case NSGA2(population=population):
+                return optuna.samplers.NSGAIISampler(seed=seed, population_size=population)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """Optuna's form of a domain; a choice's values travel as JSON, since Optuna's are scalars."""
+    if isinstance(domain, Choice):
+        return CategoricalDistribution([json.dumps(value) for value in domain.choice])
+    low, high = domain.bounds
+    if isinstance(domain, FloatRange):
+        return FloatDistribution(float(low), float(high), log=domain.log, step=domain.step)
+    return IntDistribution(int(low), int(high), log=domain.log, step=domain.step)
+
+
+def _encoded(text: str, domain: Domain) -> object:
+    return text if isinstance(domain, Choice) else json.loads(text)
+
+
+def _holds(domain: Domain, value: object) -> bool:
+    if isinstance(domain, Choice):
+        return json.dumps(value) in [json.dumps(choice) for choice in domain.choice]
+    low, high = domain.bounds
+    return isinstance(value, (int, float)) and low <= value <= high

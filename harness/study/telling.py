@@ -1,0 +1,99 @@
+"""Tells what there is and what a study comes to, as tables for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.data.catalog import AnyDataset
+from harness.distill.catalog import AnyMethod
+from harness.models.catalog import AnyArchitecture
+from harness.source import SpecError, read_yaml
+from harness.study.plan import Plan, predicted_seconds
+from harness.study.shelf import Kind, everything
+
+
+def print_plan(plan: Plan, console: Console, workers: int) -> None:
+    """The plan of a study: teachers, cells with their sizes and runs, and the predicted cost."""
+    spec, confirm = plan.study.spec, plan.study.spec.confirm
+    console.print(Text(f"{plan.study.name}: {spec.question}", style="bold"))
+    console.print(
+        Text(
+            f"data {spec.data.name}: {spec.data.train_count} train, {spec.data.validation} validation "
+            f"(split seed {spec.data.split_seed}); {spec.training.epochs} epochs, batch {spec.training.batch_size}"
+        )
+    )
+    table = Table("teacher", "student", "arm", "params", "MACs", "searched", "runs", "s/run", box=None, padding=(0, 1))
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for trial in plan.teachers:
+        seconds = predicted_seconds(trial)
+        table.add_row("–", trial.student.label, "teacher", "", "", "", "1", f"{seconds:.3g}", style="dim")
+    for cell in plan.cells:
+        teacher = cell.base.teacher.network.label if cell.base.teacher else "–"
+        names = [teacher, cell.base.student.label, cell.arm.name]
+        sizes = [f"{cell.size.params:,}", f"{cell.size.macs:,}"]
+        runs, seconds = plan.runs(cell), predicted_seconds(cell.base)
+        table.add_row(*map(Text, [*names, *sizes, str(len(cell.space)), str(runs), f"{seconds:.3g}"]))
+    console.print(table)
+    console.print(
+        Text(
+            f"search: up to {spec.search.trials} configs × {spec.search.replicates} seeds a row, by "
+            f"{spec.search.sampler.name}; confirmation: best {confirm.best} × {len(confirm.seeds)} fresh seeds, "
+            f"the only reading of the test split"
+        )
+    )
+    seconds = plan.predicted_seconds
+    console.print(
+        Text(
+            f"{plan.trial_count} trials; predicted {_duration(seconds)} of training on one core, "
+            f"{_duration(seconds / workers)} on {workers} (to within a factor of two)"
+        )
+    )
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def print_shelf(shelf: str, console: Console) -> None:
+    """What a study can name, of one sort."""
+    console.print(Text(shelf, style="bold"))
+    table = Table.grid(padding=(0, 2))
+    for name, says in _CONTENTS[shelf]():
+        table.add_row(Text(f"  {name}"), Text(says))
+    console.print(table)
+
+
+def _files(kind: Kind) -> list[tuple[str, str]]:
+    return [(name, _first_words(kind, name)) for name in everything(kind)]
+
+
+def _first_words(kind: Kind, name: str) -> str:
+    try:
+        content = read_yaml(everything(kind)[name]).content
+    except SpecError as error:
+        return f"(wrong: {error.problems[0].message})"
+    return str(content.get("question") or ", ".join(path.rpartition(".")[2] for path in content))
+
+
+def _components(union: Any) -> list[tuple[str, str]]:
+    """Name and first sentence of each member of a union of specs."""
+    union = get_args(union)[0] if get_args(union) else union
+    members = get_args(union) or (union,)
+    return [(member.model_fields["name"].default, (member.__doc__ or "").splitlines()[0]) for member in members]
+
+
+_CONTENTS = {
+    "studies": lambda: _files("studies"),
+    "spaces": lambda: _files("search_spaces"),
+    "methods": lambda: _components(AnyMethod),
+    "models": lambda: _components(AnyArchitecture),
+    "datasets": lambda: _components(AnyDataset),
+}

@@ -1,0 +1,48 @@
+"""What was spent and lost is counted whole, and where numbers come from is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.analysis.cost import cost_summary, failures, origins, outcomes, seeds_by_purpose
+from tests.records import PROVENANCE, confirmations, diverged, failed, frame, stopped, trial
+
+
+def test_trials_are_counted_by_how_they_ended(tmp_path: Path) -> None:
+    trials = [trial(seed=0), stopped(trial(seed=1)), diverged(trial(seed=2)), failed(trial(seed=3))]
+    row = cost_summary(frame(trials, tmp_path)).iloc[0]
+    assert row[["completed", "stopped", "diverged", "failed"]].tolist() == [1, 1, 1, 1]
+    assert (row["train_seconds"], row["lost_seconds"]) == (40.0, 20.0)
+
+
+def test_a_purpose_that_does_not_occur_has_no_row(tmp_path: Path) -> None:
+    assert cost_summary(frame(confirmations({1: 0.9}), tmp_path))["purpose"].tolist() == ["confirmation"]
+
+
+def test_nothing_costs_nothing(tmp_path: Path) -> None:
+    empty = frame([], tmp_path)
+    assert cost_summary(empty).empty
+    assert outcomes(empty).empty
+    assert failures(empty).empty
+    assert origins(empty) == {}
+    assert seeds_by_purpose(empty) == {}
+
+
+def test_the_costliest_failure_comes_first(tmp_path: Path) -> None:
+    trials = [failed(trial(seed=0, seconds=5)), failed(trial(seed=1, seconds=50), message="disk is full")]
+    table = failures(frame(trials, tmp_path))
+    assert table["error_message"].tolist() == ["disk is full", "out of memory"]
+
+
+def test_several_machines_are_told_apart(tmp_path: Path) -> None:
+    elsewhere = replace(PROVENANCE, device="cuda", commit=None)
+    trials = [trial(seed=0), replace(trial(seed=1), provenance=elsewhere), replace(trial(seed=2), provenance=None)]
+    found = origins(frame(trials, tmp_path))
+    assert found["device"] == {"cpu": 1, "cuda": 1}
+    assert found["commit"] == {"0123456789ab": 1, "unknown": 1}
+
+
+def test_seeds_are_listed_by_purpose(tmp_path: Path) -> None:
+    trials = [trial(seed=1), trial(seed=0), *confirmations({100: 0.9})]
+    assert seeds_by_purpose(frame(trials, tmp_path)) == {"search": [0, 1], "confirmation": [100]}

@@ -114,9 +114,7 @@ class TrialRecord:
             raise ValueError(
                 f"a {self.purpose} trial carries a test accuracy; only confirmation may read the test split"
             )
-        if self.status != "completed" and (
-            self.test_accuracy is not None or self.validation_accuracy is not None
-        ):
+        if self.status != "completed" and (self.test_accuracy is not None or self.validation_accuracy is not None):
             raise ValueError(f"a {self.status} trial carries an accuracy; only a completed one has any")
 
     @property

@@ -74,9 +74,7 @@ class Spec(BaseModel):
         """Dotted path → (value here, value there), for every leaf in which two specs differ."""
         here, there = (dict(leaves(spec.model_dump(mode="json"))) for spec in (self, other))
         paths = sorted(set(here) | set(there))
-        return {
-            path: (here.get(path), there.get(path)) for path in paths if here.get(path) != there.get(path)
-        }
+        return {path: (here.get(path), there.get(path)) for path in paths if here.get(path) != there.get(path)}
 
 
 def content_id(content: object) -> str:
@@ -102,7 +100,7 @@ def one_of(builtin: Sequence[type[Spec]], group: str) -> Any:
     added = [point.load() for point in entry_points(group=group)]
     if len(builtin) + len(added) == 1:
         return builtin[0]
-    return Annotated[Union[(*builtin, *added)], Field(discriminator="name")]  # noqa: UP007
+    return Annotated[Union[(*builtin, *added)], Field(discriminator="name")]
 
 
 def problems_of(

@@ -40,6 +40,7 @@ STUDY: dict[str, Any] = {
     "confirm": {"best": 1, "seeds": [100, 101, 102, 103, 104]},
 }
 SIZES = {"resnet20-w16": 272_474, "resnet8-w2": 1_394, "resnet8-w4": 5_214, "resnet14-w4": 11_502}
+_PACE = {"scratch": 3.4, "kd": 4.6, "anc": 4.0, "ksan": 5.4}
 _LOSSES = {"scratch": [], "kd": ["kl"], "anc": ["logits", "adversarial"], "ksan": ["logits", "adversarial", "squeezed"]}
 
 
@@ -137,7 +138,7 @@ def epochs_of(of: TrialRecord, rng: random.Random | None = None) -> list[EpochRe
     end = of.validation_accuracy if of.validation_accuracy is not None else 0.5
     rows = []
     for epoch in range(1, of.epochs_done + 1):
-        reached = 1 - math.exp(-4 * epoch / of.epochs)
+        reached = 1 - math.exp(-_PACE.get(of.arm, 4.0) * epoch / of.epochs)
         accuracy = min(1.0, max(0.0, 0.1 + (end - 0.1) * reached + noise.gauss(0, 0.004)))
         rows.append(
             EpochRecord(
@@ -145,7 +146,7 @@ def epochs_of(of: TrialRecord, rng: random.Random | None = None) -> list[EpochRe
                 epoch=epoch,
                 epochs=of.epochs,
                 accuracy=end if epoch == of.epochs else accuracy,
-                loss=2.3 * (1 - reached) + 0.9 * (1 - end),
+                loss=2.3 * (1 - reached) + 2 * (1 - end) + abs(noise.gauss(0, 0.02)),
                 images=400,
                 train_loss=2.5 * (1 - reached) + 0.1,
                 losses={

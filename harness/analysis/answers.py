@@ -14,7 +14,7 @@ import pandas as pd
 from harness.analysis.cells import BASELINES, COMPARABLE, arms_in_order, groups, of_pair, pairs, students_in_order
 from harness.analysis.confirmed import ALPHA
 from harness.analysis.statistics import Estimate, holm, paired_difference, selection_gap
-from harness.analysis.wording import counted, listed, missing, percent, plus_minus, points, probability, span
+from harness.analysis.wording import counted, gain, listed, missing, percent, plus_minus, points, probability
 
 BETTER, WORSE, ALIKE = "better", "worse", "cannot be told apart"
 _COLUMNS = [
@@ -99,7 +99,7 @@ def in_words(row: dict[str, object]) -> str:
     """One comparison as a clause: `better than scratch by 0.84 points [0.31, 1.37], p = .004, 5 seeds`."""
     low, high, p = (None if row[name] is None else float(str(row[name])) for name in ("low", "high", "p_holm"))
     mean, n = float(str(row["difference"])), int(str(row["n"]))
-    size = f"{points(mean)} points {span(low, high)}, {probability(p)} after Holm, {counted(n, 'common seed')}"
+    size = f"{gain(mean, low, high)}, {probability(p)} after Holm, {counted(n, 'common seed')}"
     if n == 1:
         return f"one common seed cannot tell it from {row['baseline_arm']} ({points(mean)} points)"
     if row["verdict"] == ALIKE:
@@ -124,12 +124,11 @@ def answer(confirmed: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
 def _tally(members: pd.DataFrame, baseline: str) -> str:
     """`beats scratch for 2 of 3 students (+0.81 to +1.20 points) and cannot be told apart for 1; 5 seeds`."""
     parts = []
+    whole = counted(len(members), "student" if members["student"].is_unique else "student-teacher pair")
     for kind, verb in ((BETTER, "beats"), (WORSE, "loses to"), (ALIKE, "cannot be told apart from")):
         of_kind = members[members["verdict"] == kind]
         if len(of_kind):
-            parts.append(
-                f"{verb} {baseline} for {len(of_kind)} of {counted(len(members), 'student')} ({_size(of_kind)})"
-            )
+            parts.append(f"{verb} {baseline} for {len(of_kind)} of {whole} ({_size(of_kind)})")
     fewest, most = int(members["n"].min()), int(members["n"].max())
     seeds = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
     return f"{listed(parts)}, over {seeds} each"
@@ -139,7 +138,7 @@ def _size(members: pd.DataFrame) -> str:
     """`+0.98 points [+0.52, +1.44]` for one comparison, the range of the means for several."""
     if len(members) == 1:
         one = members.iloc[0]
-        return f"{points(one['difference'])} points {span(one['low'], one['high'])}"
+        return gain(one["difference"], one["low"], one["high"])
     low, high = points(members["difference"].min()), points(members["difference"].max())
     return f"{low} points each" if low == high else f"{low} to {high} points"
 
@@ -164,7 +163,7 @@ def gap_in_words(of: Estimate | None) -> str:
     """The winner's curse of this study in a sentence."""
     if of is None:
         return "How much the search flattered its finalists is unknown: nothing was measured again on validation."
-    size = f"{points(of.mean)} points {span(of.low, of.high)}, mean over {counted(of.n, 'finalist')}"
+    size = f"{gain(of.mean, of.low, of.high)}, mean over {counted(of.n, 'finalist')}"
     if missing(of.low) or missing(of.high) or (of.low or 0) <= 0 <= (of.high or 0):
         return f"No flattery by selection is shown: search minus fresh seeds on validation is {size}."
     kind = "flattered" if of.mean > 0 else "underrated"

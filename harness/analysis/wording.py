@@ -32,6 +32,12 @@ def span(low: float | None, high: float | None) -> str:
     return "no interval" if missing(low) or missing(high) else f"[{points(low)}, {points(high)}]"
 
 
+def gain(mean: float, low: float | None, high: float | None) -> str:
+    """A difference with its interval: `+0.84 points [+0.31, +1.37]`, or `+0.84 points, no interval`."""
+    interval = span(low, high)
+    return f"{points(mean)} points{' ' if interval.startswith('[') else ', '}{interval}"
+
+
 def probability(p: float | None) -> str:
     """A p-value as papers print it: `p = .012`, `p < .001`, or that no test was possible."""
     if missing(p):

@@ -61,10 +61,8 @@ class Discriminator(Spec):
     def student_loss(self, says_of_student: Tensor, labels: Tensor) -> Tensor:
         """L°_adv and L^C_adv as the student sees them: the discriminator's output, labels → (n,)."""
         verdict = says_of_student[:, 0]
-        if self.student_objective == "non_saturating":
-            loss = taken_for_real(verdict)
-        else:
-            loss = -taken_for_fake(verdict)
+        saturates = self.student_objective == "minimax"
+        loss = -taken_for_fake(verdict) if saturates else taken_for_real(verdict)
         if self.class_head:
             loss = loss + cross_entropy(says_of_student[:, 1:], labels)
         return loss
@@ -75,11 +73,7 @@ class Discriminator(Spec):
         if "adversarial_samples" in self.regularisers:
             loss = loss + self.mu * taken_for_real(says_of_student[:, 0])
         if self.class_head:
-            loss = (
-                loss
-                + cross_entropy(says_of_teacher[:, 1:], labels)
-                + cross_entropy(says_of_student[:, 1:], labels)
-            )
+            loss = loss + cross_entropy(says_of_teacher[:, 1:], labels) + cross_entropy(says_of_student[:, 1:], labels)
         return loss
 
     def weight_penalty(self, network: nn.Module) -> Tensor | float:

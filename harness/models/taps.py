@@ -31,9 +31,7 @@ class Tapped:
         modules = dict(network.named_modules())
         unknown = [tap for tap in taps if tap not in modules]
         if unknown:
-            raise ValueError(
-                f"no tap {unknown[0]!r} in this network; it has {', '.join(filter(None, modules))}"
-            )
+            raise ValueError(f"no tap {unknown[0]!r} in this network; it has {', '.join(filter(None, modules))}")
         self.network = network
         self._modules = {tap: modules[tap] for tap in taps}
 

@@ -16,6 +16,7 @@ from harness.analysis.confirmed import reproduce
 from harness.analysis.cost import STATUSES, cost_summary, failures, origins, seeds_by_purpose
 from harness.analysis.wording import count, counted, duration, percent, plus_minus, points, probability, span
 
+_MOST_FAILURES = 100
 Kind = Literal["text", "name", "number", "code"]
 
 
@@ -141,6 +142,8 @@ def failure_table(trials: pd.DataFrame) -> Table:
         *(("trial", "code"), ("what", "name"), ("where", "text"), ("epochs", "number"), ("lost", "number")),
         ("reason", "text"),
     ]
+    lost = failures(trials)
+    title = f"The costliest {_MOST_FAILURES} of {len(lost)}" if len(lost) > _MOST_FAILURES else ""
     rows = [
         [
             row["trial_id"],
@@ -150,9 +153,9 @@ def failure_table(trials: pd.DataFrame) -> Table:
             duration(row["train_seconds"]),
             _reason(row),
         ]
-        for _, row in failures(trials).iterrows()
+        for _, row in lost.head(_MOST_FAILURES).iterrows()
     ]
-    return Table("", columns, rows)
+    return Table(title, columns, rows)
 
 
 def _reason(row: pd.Series) -> str:

@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from harness.analysis.answers import ALIKE
 from harness.analysis.cells import arms_in_order, students_in_order
-from harness.analysis.wording import counted, points, probability, span
+from harness.analysis.wording import counted, gain, probability
 from harness.report.canvas import canvas, log_range, round_ticks, styled
 from harness.report.palette import NEUTRAL, Look, lines, plain
 
@@ -154,7 +154,7 @@ def _difference_mark(figure: go.Figure, row: pd.Series, place: int, look: Look) 
     figure.add_scatter(x=ends, y=[place] * len(ends), mode="lines", line={"color": look.colour}, hoverinfo="skip")
     text = lines(
         f"{plain(row['arm'])} · {plain(row['student'])}: {plain(row['verdict'])}",
-        f"{points(row['difference'])} points {span(row['low'], row['high'])}",
+        gain(row["difference"], row["low"], row["high"]),
         f"{probability(row['p_holm'])} after Holm, {counted(int(row['n']), 'common seed')}",
     )
     figure.add_scatter(

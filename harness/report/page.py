@@ -17,7 +17,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from harness.analysis.answers import answer, differences, gap, gap_in_words
-from harness.analysis.cells import Pair, arms_in_order, groups, of_pair, pairs, students_in_order
+from harness.analysis.cells import Pair, arms_in_order, of_pair, pairs, students_in_order
 from harness.analysis.configs import readable_floor, search_configs
 from harness.analysis.confirmed import confirmed_rows, teachers
 from harness.analysis.curves import learning_curves, named_losses, search_history
@@ -64,7 +64,7 @@ def report_html(run: Run) -> str:
     objectives = objectives_of(study, ["accuracy", *SIZES])
     front = pareto_front(confirmed, objectives)
     size = next(name for name in objectives if name in SIZES)
-    history = search_history(trials)
+    history = search_history(trials).dropna(subset="best")
     return environment.get_template("page.html.j2").render(
         plotly=Markup(get_plotlyjs()),
         name=str(study.get("name", run.folder.name)),
@@ -93,7 +93,7 @@ def _front_panels(
     trials: pd.DataFrame, confirmed: pd.DataFrame, front: pd.DataFrame, size: str, look: Mapping[str, Look]
 ) -> list[Panel]:
     """A panel per pair; each shows the front of its whole data set, which is taken over all its pairs."""
-    searched, known_teachers = search_configs(trials), teachers(trials)
+    searched, known_teachers = search_configs(trials).dropna(subset="accuracy"), teachers(trials)
     seen = pd.concat([confirmed[["dataset", "teacher"]], searched[["dataset", "teacher"]]])
     panels = []
     for pair in pairs(seen):
@@ -132,11 +132,13 @@ def _by_student(rows: pd.DataFrame, draw: Callable[[pd.DataFrame], go.Figure]) -
 
 
 def _forests(compared: pd.DataFrame, look: Mapping[str, Look]) -> list[Panel]:
+    """A panel per baseline and pair, in the order of the comparisons."""
+    families = compared.groupby(["dataset", "teacher", "baseline", "baseline_arm"], dropna=False, sort=False)
     panels = []
-    for key, members in groups(compared, ["dataset", "baseline", "baseline_arm"]):
-        title = f"against {key['baseline_arm']} · {key['dataset']}"
-        panels.append(Panel(title, embedded(figures.forest(members, look))))
-    return sorted(panels, key=lambda panel: panel.title, reverse=True)
+    for (dataset, teacher, _, arm), members in families:
+        pair = Pair(str(dataset), teacher if isinstance(teacher, str) else None)
+        panels.append(Panel(f"against {arm} · {_pair_title(pair)}", embedded(figures.forest(members, look))))
+    return panels
 
 
 def _losses(losses: pd.DataFrame, look: Mapping[str, Look]) -> list[Panel]:

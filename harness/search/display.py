@@ -10,6 +10,7 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -121,7 +122,7 @@ class Display:
 
     def _best_table(self) -> Table:
         arms = [arm.name for arm in self.plan.study.spec.arms]
-        table = Table("best on validation", *(Text(arm) for arm in arms), box=None, padding=(0, 2))
+        table = Table("best on validation", *map(escape, arms), box=None, padding=(0, 2))
         for student in dict.fromkeys(cell.base.student.label for cell in self.plan.cells):
             cells = [self.best.get((student, arm)) for arm in arms]
             table.add_row(student, *(f"{best:.2%}" if best is not None else "…" for best in cells))

@@ -30,7 +30,9 @@ def find_trial(folders: Sequence[Path], trial_id: str) -> TrialRecord:
     if len(trial_id) < SHORTEST_PREFIX:
         raise MissingError(f"{trial_id} is too short to name a trial; give at least {SHORTEST_PREFIX} digits")
     stores = [Store(path.parent) for folder in folders for path in sorted(folder.glob("*/study.json"))]
-    found = {trial.trial_id: trial for store in stores for trial in store.trials() if trial.trial_id.startswith(trial_id)}
+    found = {
+        trial.trial_id: trial for store in stores for trial in store.trials() if trial.trial_id.startswith(trial_id)
+    }
     if not found:
         raise MissingError(f"no trial {trial_id} in {', '.join(map(str, folders))}; `harness leaderboard` lists ids")
     if len(found) > 1:
@@ -74,7 +76,9 @@ def compare(record: TrialRecord, again: TrialRecord, console: Console) -> bool:
     if again.error_class:
         console.print(Text(f"it failed: {again.error_class}: {again.error_message}", "red"))
     differences = _surroundings(record, again)
-    console.print(Text("not reproduced; " + (f"what differs: {differences}" if differences else "same surroundings"), "red"))
+    console.print(
+        Text("not reproduced; " + (f"what differs: {differences}" if differences else "same surroundings"), "red")
+    )
     return False
 
 

@@ -50,7 +50,7 @@ class Sampling:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.cell, self.search = cell, search
         self.distributions = {path: distribution(domain) for path, domain in cell.space.items()}
-        directions = ["minimize", "minimize"] if cell.varies_size else ["minimize"]
+        directions = [optuna.study.StudyDirection.MINIMIZE] * (2 if cell.varies_size else 1)
         self._study = optuna.create_study(directions=directions, sampler=self._sampler(0))
         self._asked: dict[int, optuna.Trial] = {}
         self._count = 0

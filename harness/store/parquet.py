@@ -121,7 +121,7 @@ class Store:
         except (pa.ArrowException, OSError, TypeError, ValueError) as error:
             if getattr(error, "errno", None) is not None:
                 raise  # the machine's trouble (no permission, too many open files), not the file's
-            os.replace(path, path.with_name(path.name + ".damaged"))
+            path.replace(path.with_name(path.name + ".damaged"))
             return []
 
     @property
@@ -185,7 +185,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

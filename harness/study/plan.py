@@ -132,7 +132,7 @@ MACS_A_SECOND = 6e10
 def predicted_seconds(spec: TrialSpec) -> float:
     """Training time of one trial on one core: a fixed cost a layer and step, plus the arithmetic."""
     steps = spec.training.epochs * -(-spec.data.train_count // spec.training.batch_size)
-    macs = 3 * size(spec.student, spec.data.shape, spec.data.classes).macs
+    macs = 3.0 * size(spec.student, spec.data.shape, spec.data.classes).macs
     layers = SECONDS_A_LAYER * _leaves(_ghost(spec.student, spec))
     if spec.teacher and spec.method.needs_teacher:
         views = (2 * spec.data.shift + 1) ** 2 * (2 if spec.data.flip else 1)

@@ -25,7 +25,8 @@ def find(kind: Kind, name: str, beside: Path | None = None) -> Path:
     A relative path is also tried `beside` the file that names it.
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
-        for path in (Path(name), *((beside.parent / name,) if beside else ())):
+        places = [Path(name), beside.parent / name] if beside else [Path(name)]
+        for path in places:
             if path.is_file():
                 return path
         raise NotOnShelfError("is not found; correct the path")

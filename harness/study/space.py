@@ -89,7 +89,10 @@ class IntRange(_Range):
 def _kind(content: object) -> str | None:
     if isinstance(content, dict):
         return next((kind for kind in ("choice", "float", "int") if kind in content), None)
-    return {Choice: "choice", FloatRange: "float", IntRange: "int"}.get(type(content))
+    return next((kind for kind, domain in _KINDS.items() if isinstance(content, domain)), None)
+
+
+_KINDS = {"choice": Choice, "float": FloatRange, "int": IntRange}
 
 
 Domain = Annotated[

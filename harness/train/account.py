@@ -63,12 +63,12 @@ class Places:
 def carry_out(
     assignment: Assignment, workshop: Workshop, places: Places | None = None
 ) -> Generator[EpochRecord, None, Account]:
-    """Runs an assignment, yields its epochs, and returns its account; what it raises becomes the record of a failed trial."""
+    """Runs an assignment, yields its epochs and returns its account; what it raises becomes a failed trial's record."""
     started, began = now(), time.perf_counter()
     epochs: list[EpochRecord] = []
     try:
         finished = yield from _watched(_run(assignment.spec, workshop, places), epochs)
-    except Exception as error:  # noqa: BLE001 - told in full by the record
+    except Exception as error:
         record = failed(assignment, error, started)
         return Account(replace(record, epochs_done=len(epochs)), tuple(epochs))
     outcome, test, teacher_digest = finished

@@ -39,7 +39,7 @@ class Seeds(Spec):
 def seeded(seed: int) -> Iterator[None]:
     """Lets everything that draws from torch's global generator draw from this seed; restores it after."""
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the CPU's alone: networks are built there and moved
         yield
 
 

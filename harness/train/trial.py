@@ -72,7 +72,9 @@ class TrialSpec(Spec):
         for role, network in (("student", self.student), ("teacher", self.teacher and self.teacher.network)):
             missing = [tap for tap in self.method.tapped if network and tap not in network.taps]
             if network and missing:
-                raise ValueError(f"the {role} {network.label} has no tap {missing[0]}; it has {', '.join(network.taps)}")
+                raise ValueError(
+                    f"the {role} {network.label} has no tap {missing[0]}; it has {', '.join(network.taps)}"
+                )
         return self
 
     @property
@@ -228,7 +230,7 @@ def _fresh(
         student_part = spec.method.student_part(pairing)
     with seeded(spec.seeds.stream("discriminator")):
         adversary = spec.method.adversary(pairing)
-    student = student.to(device=device, memory_format=_layout(spec))
+    student = student.to(device).to(memory_format=_layout(spec))
     parts = Parts(
         pairing, student_part.to(device), adversary.to(device) if adversary else None, teacher.part if teacher else None
     )
@@ -255,15 +257,17 @@ class _State:
         self, student: nn.Module, parts: Parts, learner: torch.optim.Optimizer, rival: torch.optim.Optimizer | None
     ) -> None:
         members = {"student": student, "part": parts.student, "adversary": parts.adversary}
-        self.members = {name: member for name, member in members.items() if member is not None}
-        self.optimisers = {name: o for name, o in (("learner", learner), ("rival", rival)) if o is not None}
+        optimisers = {"learner": learner, "rival": rival}
+        self.modules = {name: module for name, module in members.items() if module is not None}
+        self.optimisers = {name: optimiser for name, optimiser in optimisers.items() if optimiser is not None}
 
     def save(self, path: Path, trial_id: str, seconds: float, records: list[EpochRecord]) -> None:
         content: dict[str, Any] = {
             "trial_id": trial_id,
             "seconds": seconds,
             "records": [dataclasses.asdict(record) for record in records],
-            **{name: member.state_dict() for name, member in {**self.members, **self.optimisers}.items()},
+            **{name: module.state_dict() for name, module in self.modules.items()},
+            **{name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
@@ -277,8 +281,10 @@ class _State:
             content = torch.load(path, weights_only=True, map_location="cpu")
             if content["trial_id"] != trial_id:
                 return None
-            for name, member in {**self.members, **self.optimisers}.items():
-                member.load_state_dict(content[name])
+            for name, module in self.modules.items():
+                module.load_state_dict(content[name])
+            for name, optimiser in self.optimisers.items():
+                optimiser.load_state_dict(content[name])
             return content["seconds"], [EpochRecord(**record) for record in content["records"]]
         except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
             path.replace(path.with_name(path.name + ".damaged"))

@@ -112,6 +112,13 @@ def test_the_answer_begins_with_the_differences_and_carries_n(sample: Run) -> No
     assert sentences[-1].startswith("The most accurate student on digits is resnet14-w4")
 
 
+def test_a_student_under_two_teachers_is_two_pairs(tmp_path: Path) -> None:
+    trials = confirmations(BASE, arm="scratch", teacher=None)
+    trials += [one for teacher in ("big", "small") for one in confirmations(above(0.02), teacher=teacher)]
+    confirmed = confirmed_rows(frame(trials, tmp_path))
+    assert "for 2 of 2 student-teacher pairs" in answer(confirmed, differences(confirmed))[0]
+
+
 def test_without_confirmations_there_is_no_answer_yet(tmp_path: Path) -> None:
     confirmed = confirmed_rows(frame([trial()], tmp_path))
     assert answer(confirmed, differences(confirmed)) == [

@@ -29,6 +29,8 @@ from harness.analysis.wording import (
         (plus_minus(0.9, 0.92), "± 1.00"),
         (plus_minus(None, None), "no interval"),
         (span(-0.01, 0.02), "[−1.00, +2.00]"),
+        (gain(0.01, 0.0, 0.02), "+1.00 points [0.00, +2.00]"),
+        (gain(0.01, None, None), "+1.00 points, no interval"),
         (probability(0.0123), "p = .012"),
         (probability(0.0001), "p < .001"),
         (probability(1.0), "p = 1"),

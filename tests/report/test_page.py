@@ -64,9 +64,9 @@ def test_a_run_without_trials_says_so(tmp_path: Path) -> None:
     for sentence in (
         "There is no answer yet",
         "No trial has finished yet.",
-        "No student has been trained yet.",
+        "No student has completed its whole schedule yet.",
         "No config has been confirmed",
-        "The search has finished no trial yet.",
+        "The search has no config yet",
         "No search trial has completed its whole schedule yet.",
         "This run trained no teacher.",
         "Nothing has been spent yet.",
@@ -86,6 +86,7 @@ def test_a_run_of_failures_alone_names_them(tmp_path: Path) -> None:
     text = page(write_run(tmp_path, [lost, diverged(trial(seed=1)), failed(confirmations({100: 0.9})[0])]))
     assert "There is no answer yet" in text
     assert "failed search" in text
+    assert "application/json" not in text  # no figure without a point
     assert "failed confirmation" in text
     assert "diverged search" in text
 

@@ -140,7 +140,7 @@ def forest(compared: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure:
     ends = [0.0, *(100 * compared[["low", "high", "difference"]]).stack().dropna()]
     aside = 0.06 * max(max(ends) - min(ends), 0.1)
     figure.update_xaxes(range=[min(ends) - aside, max(ends) + aside])
-    figure.update_xaxes(title=f"points of test accuracy over {plain(compared['baseline_arm'].iloc[0])}")
+    figure.update_xaxes(title=f"test points over {plain(compared['baseline_arm'].iloc[0])}")
     figure.update_yaxes(
         tickvals=list(range(len(labels))), ticktext=labels, range=[len(labels) - 0.4, -0.6], showgrid=False
     )

@@ -7,6 +7,7 @@ import pytest
 from harness.analysis.wording import (
     count,
     duration,
+    gain,
     listed,
     percent,
     plus_minus,

@@ -87,6 +87,7 @@ def common(
 ) -> None:
     """Search and benchmark the compression of image classifiers with KSAN and its rivals."""
     context.obj = debug
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what repeatable products on a GPU ask for
 
 
 @app.command()
@@ -282,6 +283,7 @@ def _runner(name: RunnerName, plan: Plan, store: Store, device: str, workers: in
 
     from harness.search.runner import InlineRunner
     from harness.train.account import Places
+    from harness.train.seeds import make_repeatable
     from harness.train.workshop import Workshop
 
     resources = plan.study.spec.resources
@@ -289,7 +291,7 @@ def _runner(name: RunnerName, plan: Plan, store: Store, device: str, workers: in
     places = Places(checkpoints=root / "checkpoints", students=store.students.absolute())
     cache, data_root = root.parent / "cache", data_root.expanduser().absolute()
     if name is RunnerName.INLINE:
-        torch.set_num_threads(resources.cpus_per_trial)
+        make_repeatable(resources.cpus_per_trial)
         return InlineRunner(Workshop(data_root, cache, torch.device(device)), places)
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
     from harness.search.ray_tune import RayRunner, WorkerSettings

@@ -27,6 +27,7 @@ from harness.record import EpochRecord
 from harness.search.agenda import Agenda, Pack
 from harness.store.parquet import now
 from harness.train.account import Account, Places, carry_out, failed
+from harness.train.seeds import make_repeatable
 from harness.train.workshop import Workshop
 
 SLICE = 0.5
@@ -122,7 +123,7 @@ class _Worker(tune.Trainable):
 
     def setup(self, config: dict[str, Any], settings: WorkerSettings | None = None) -> None:
         assert settings is not None
-        torch.set_num_threads(settings.threads)
+        make_repeatable(settings.threads)
         self._settings = settings
         self._workshop = Workshop(settings.data_root, settings.cache, torch.device(settings.device))
         self.reset_config(config)

@@ -16,6 +16,7 @@ from harness.record import TrialRecord
 from harness.source import MissingError
 from harness.store.parquet import Store
 from harness.train.account import Account, Assignment, carry_out
+from harness.train.seeds import make_repeatable
 from harness.train.trial import TrialSpec
 from harness.train.workshop import Workshop
 
@@ -48,7 +49,7 @@ def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) 
         device, threads = "cpu" if record.provenance.device == "cpu" else "cuda", record.provenance.threads
     if device == "cuda" and not torch.cuda.is_available():
         raise MissingError("the trial ran on a GPU, and torch sees none here")
-    torch.set_num_threads(threads)
+    make_repeatable(threads)
     assignment = Assignment(spec, record.study, record.arm, record.proposal, record.point, record.attempt)
     with tempfile.TemporaryDirectory() as scratch:
         workshop = Workshop(data_root.expanduser(), Path(scratch) if fresh else cache, torch.device(device))

@@ -43,6 +43,17 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+def make_repeatable(threads: int) -> None:
+    """Settles how this process computes, so that a trial's numbers follow from its spec alone.
+
+    On a CPU the number of threads decides how sums are rounded; on a GPU the fastest kernels of some
+    operations round differently each time (`CUBLAS_WORKSPACE_CONFIG` is the command line's part in that).
+    """
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
 def state_digest(module: nn.Module) -> str:
     """SHA-256 over a module's parameters and buffers, in the order of their names."""
     digest = hashlib.sha256()

@@ -7,6 +7,7 @@ stopped, with identical numbers.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import pickle
 import time
@@ -256,18 +257,24 @@ class _State:
     def __init__(
         self, student: nn.Module, parts: Parts, learner: torch.optim.Optimizer, rival: torch.optim.Optimizer | None
     ) -> None:
+        members: dict[str, nn.Module | torch.optim.Optimizer | None]
         members = {"student": student, "part": parts.student, "adversary": parts.adversary}
-        optimisers = {"learner": learner, "rival": rival}
-        self.modules = {name: module for name, module in members.items() if module is not None}
-        self.optimisers = {name: optimiser for name, optimiser in optimisers.items() if optimiser is not None}
+        members |= {"learner": learner, "rival": rival}
+        self.members = {name: member for name, member in members.items() if member is not None}
+
+    def _states(self) -> dict[str, Any]:
+        return {name: member.state_dict() for name, member in self.members.items()}
+
+    def _take_up(self, states: dict[str, Any]) -> None:
+        for name, member in self.members.items():
+            member.load_state_dict(states[name])
 
     def save(self, path: Path, trial_id: str, seconds: float, records: list[EpochRecord]) -> None:
         content: dict[str, Any] = {
             "trial_id": trial_id,
             "seconds": seconds,
             "records": [dataclasses.asdict(record) for record in records],
-            **{name: module.state_dict() for name, module in self.modules.items()},
-            **{name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            **self._states(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
@@ -277,15 +284,15 @@ class _State:
         """Takes up a checkpoint of the same trial; one that cannot be read is set aside."""
         if not path.exists():
             return None
+        fresh = copy.deepcopy(self._states())
         try:
             content = torch.load(path, weights_only=True, map_location="cpu")
             if content["trial_id"] != trial_id:
                 return None
-            for name, module in self.modules.items():
-                module.load_state_dict(content[name])
-            for name, optimiser in self.optimisers.items():
-                optimiser.load_state_dict(content[name])
-            return content["seconds"], [EpochRecord(**record) for record in content["records"]]
+            records = [EpochRecord(**record) for record in content["records"]]
+            self._take_up(content)
+            return content["seconds"], records
         except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
+            self._take_up(fresh)  # some members may have taken up theirs before one could not
             path.replace(path.with_name(path.name + ".damaged"))
             return None

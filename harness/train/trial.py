@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import pickle
+import hashlib
+import io
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -276,9 +277,11 @@ class _State:
             "records": [dataclasses.asdict(record) for record in records],
             **self._states(),
         }
+        written = io.BytesIO()
+        torch.save(content, written)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            torch.save(content, temporary)
+            temporary.write_bytes(hashlib.sha256(written.getvalue()).digest() + written.getvalue())
 
     def restored_from(self, path: Path, trial_id: str) -> tuple[float, list[EpochRecord]] | None:
         """Takes up a checkpoint of the same trial; one that cannot be read is set aside."""
@@ -286,13 +289,21 @@ class _State:
             return None
         fresh = copy.deepcopy(self._states())
         try:
-            content = torch.load(path, weights_only=True, map_location="cpu")
+            content = torch.load(io.BytesIO(_undamaged(path.read_bytes())), weights_only=True, map_location="cpu")
             if content["trial_id"] != trial_id:
                 return None
             records = [EpochRecord(**record) for record in content["records"]]
             self._take_up(content)
             return content["seconds"], records
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
+        except (RuntimeError, KeyError, TypeError, ValueError):  # damaged, or another version's
             self._take_up(fresh)  # some members may have taken up theirs before one could not
             path.replace(path.with_name(path.name + ".damaged"))
             return None
+
+
+def _undamaged(written: bytes) -> bytes:
+    """A checkpoint's content behind its SHA-256, which torch's own format does not have."""
+    digest, content = written[:32], written[32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("the checkpoint is not what was written")
+    return content

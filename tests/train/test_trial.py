@@ -1,0 +1,228 @@
+"""One trial is a pure consequence of its spec, may be stopped at any epoch, and never changes its teacher."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.distill.anc import ANC
+from harness.distill.kd import KD
+from harness.distill.ksan import KSAN
+from harness.distill.l2 import L2
+from harness.distill.method import Method
+from harness.train.seeds import state_digest
+from harness.train.trial import Outcome, Resumption, TrialSpec, run_trial
+from harness.train.workshop import Workshop, drained
+from tests.train.small import CPU, EPOCHS, METHODS, exhausted, run, small_trial, timeless
+
+every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.model_fields["name"].default)
+
+
+def outcome(spec: TrialSpec, workshop: Workshop) -> Outcome:
+    return run(spec, workshop)[1]
+
+
+def digest(spec: TrialSpec, workshop: Workshop) -> str:
+    return state_digest(outcome(spec, workshop).student)
+
+
+@every_method
+def test_the_same_spec_gives_the_same_numbers_and_weights(method: type[Method], workshop: Workshop) -> None:
+    spec = small_trial(method())
+    (records, first), (again, second) = run(spec, workshop), run(spec, workshop)
+    assert timeless(records) == timeless(again)
+    assert first.validation == second.validation
+    assert state_digest(first.student) == state_digest(second.student)
+
+
+def test_the_surroundings_of_a_trial_do_not_reach_it(workshop: Workshop) -> None:
+    expected = digest(small_trial(KSAN()), workshop)
+    torch.manual_seed(12345)
+    torch.rand(7)
+    state = torch.get_rng_state()
+    assert digest(small_trial(KSAN()), workshop) == expected
+    assert torch.equal(torch.get_rng_state(), state)  # nor does it reach its surroundings
+
+
+@pytest.mark.parametrize("stream", ["student", "data", "discriminator", "estimator"])
+def test_each_seed_has_a_say(stream: str, workshop: Workshop) -> None:
+    spec = small_trial(KSAN())
+    assert digest(spec.at(f"seeds.{stream}", 1), workshop) != digest(spec, workshop)
+
+
+@pytest.mark.parametrize("stream", ["discriminator", "estimator"])
+def test_the_seed_of_a_part_that_is_switched_off_has_none(stream: str, workshop: Workshop) -> None:
+    spec = small_trial(KSAN(), method__weights__adversarial=0, method__weights__squeezed=0)
+    assert digest(spec.at(f"seeds.{stream}", 1), workshop) == digest(spec, workshop)
+
+
+@pytest.mark.parametrize(
+    ("richer", "plainer"),
+    [
+        (KD(alpha=0), None),
+        (ANC().at("weights.adversarial", 0), L2().at("weights.cross_entropy", 1)),
+        (KSAN().at("weights.squeezed", 0), ANC()),
+    ],
+    ids=["kd without the teacher's share is scratch", "anc without its adversary is l2", "ksan without L_is is anc"],
+)
+def test_switching_a_loss_off_shifts_nothing_else(richer: Method, plainer: Method | None, workshop: Workshop) -> None:
+    """Bitwise: the same first weights, the same batches and the same steps, whatever parts stand by idle."""
+    (records, first), (expected, second) = run(small_trial(richer), workshop), run(small_trial(plainer), workshop)
+    assert [record.losses for record in records] == [record.losses for record in expected]
+    assert state_digest(first.student) == state_digest(second.student)
+
+
+@every_method
+def test_training_leaves_the_teacher_as_it_was(method: type[Method], workshop: Workshop) -> None:
+    spec = small_trial(method())
+    if spec.teacher is None:
+        pytest.skip("has no teacher")
+    teacher = drained(workshop.teacher(spec.teacher, spec.data))
+    part = workshop.side(spec).part  # type: ignore[union-attr]
+    before = state_digest(part) if part else None
+    run(spec, workshop)
+    assert state_digest(teacher.network) == teacher.digest
+    assert (state_digest(part) if part else None) == before
+    assert not teacher.network.training
+    assert not any(parameter.requires_grad for parameter in teacher.network.parameters())
+
+
+def test_a_record_an_epoch_says_what_was_done(workshop: Workshop) -> None:
+    spec = small_trial(ANC(), training__evaluate_every=2)
+    records, end = run(spec, workshop)
+    assert [record.epoch for record in records] == [1, 2, 3]
+    assert {record.epochs for record in records} == {EPOCHS}
+    assert {record.trial_id for record in records} == {spec.id}
+    assert [record.accuracy is not None for record in records] == [False, True, True]  # the last one always
+    assert end.validation is not None
+    assert (records[-1].accuracy, records[-1].loss) == (end.validation.accuracy, end.validation.loss)
+    for record in records:
+        weighted = sum(spec.method.loss_weights[name] * loss for name, loss in record.losses.items())
+        assert record.train_loss == pytest.approx(weighted, rel=1e-5)
+        assert record.learning_rate == spec.training.learning_rate_at(2 * record.epoch - 1, 2 * EPOCHS)
+
+
+def test_training_learns(workshop: Workshop) -> None:
+    spec = small_trial(student__width=4, training__epochs=20, training__batch_size=16, data__train=256)
+    records, end = run(spec, workshop)
+    assert records[-1].train_loss < 0.5 * records[0].train_loss
+    assert end.validation is not None
+    assert end.validation.accuracy > 0.6  # chance is 0.1
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        small_trial(training__learning_rate=10, training__weight_decay=1, training__epochs=40),
+        small_trial(L2(), method__weights__logits=1e38, training__clip=1e38),
+    ],
+    ids=["the weights overflow", "the loss overflows"],
+)
+def test_a_loss_that_is_no_number_ends_the_trial_as_diverged(spec: TrialSpec, workshop: Workshop) -> None:
+    records, end = run(spec, workshop)
+    assert end.status == "diverged"
+    assert end.validation is None
+    assert end.epochs_done == len(records) < spec.training.epochs
+    assert all(math.isfinite(record.train_loss) for record in records)
+    assert all(record.loss is None or math.isfinite(record.loss) for record in records)
+
+
+@every_method
+def test_a_trial_that_was_stopped_goes_on_with_identical_numbers(
+    method: type[Method], workshop: Workshop, tmp_path: Path
+) -> None:
+    spec = small_trial(method())
+    expected, whole = run(spec, workshop)
+    for stop in range(1, EPOCHS + 1):
+        kept = tmp_path / f"{stop}.pt"
+        start = run_trial(spec, workshop.data(spec.data), workshop.side(spec), CPU, Resumption(kept, every=0))
+        stopped = [next(start) for _ in range(stop)]
+        start.close()
+        records, end = run(spec, workshop, kept)
+        assert records[:stop] == stopped  # to the second: these epochs were not trained again
+        assert timeless(records) == timeless(expected)
+        assert end.validation == whole.validation
+        assert state_digest(end.student) == state_digest(whole.student)
+
+
+def test_a_checkpoint_of_another_trial_is_not_taken_up(workshop: Workshop, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.pt"
+    run(small_trial(seed=1), workshop, kept)
+    records, end = run(small_trial(), workshop, kept)
+    assert state_digest(end.student) == digest(small_trial(), workshop)
+    assert {record.trial_id for record in records} == {small_trial().id}
+
+
+def _cut_short(written: bytes) -> bytes:
+    return written[: len(written) // 2]
+
+
+def _emptied(written: bytes) -> bytes:
+    return b""
+
+
+def _flipped(written: bytes) -> bytes:
+    """One bit of a tensor, which torch itself would not notice."""
+    middle = len(written) // 2
+    return written[:middle] + bytes([written[middle] ^ 1]) + written[middle + 1 :]
+
+
+def _without_optimiser(written: bytes) -> bytes:
+    content = torch.load(io.BytesIO(written[32:]), weights_only=True)
+    del content["learner"]
+    return _sealed(content)
+
+
+def _of_another_version(written: bytes) -> bytes:
+    content = torch.load(io.BytesIO(written[32:]), weights_only=True)
+    content["adversary"] = {}
+    return _sealed(content)
+
+
+def _a_list(written: bytes) -> bytes:
+    return _sealed([1, 2, 3])
+
+
+def _sealed(content: object) -> bytes:
+    written = io.BytesIO()
+    torch.save(content, written)
+    return hashlib.sha256(written.getvalue()).digest() + written.getvalue()
+
+
+@pytest.mark.parametrize("damage", [_cut_short, _emptied, _flipped, _without_optimiser, _of_another_version, _a_list])
+def test_a_damaged_checkpoint_is_set_aside_and_the_trial_begins_anew(
+    damage: Callable[[bytes], bytes], workshop: Workshop, tmp_path: Path
+) -> None:
+    spec, kept = small_trial(ANC()), tmp_path / "kept.pt"
+    expected, whole = run(spec, workshop, kept)
+    damaged = damage(kept.read_bytes())
+    kept.write_bytes(damaged)
+    records, end = run(spec, workshop, kept)
+    assert (tmp_path / "kept.pt.damaged").read_bytes() == damaged
+    assert timeless(records) == timeless(expected)
+    assert state_digest(end.student) == state_digest(whole.student)
+
+
+def test_stopping_early_leaves_nothing_behind(workshop: Workshop, tmp_path: Path) -> None:
+    spec = small_trial()
+    for every in (0.0, 1e9):
+        folder = tmp_path / str(every)
+        folder.mkdir()
+        trial = run_trial(spec, workshop.data(spec.data), None, CPU, Resumption(folder / "kept.pt", every))
+        next(trial)
+        trial.close()
+    assert [path.name for path in sorted(tmp_path.glob("*/*"))] == ["kept.pt"]  # and none where none was due
+
+
+def test_the_last_epoch_is_always_kept(workshop: Workshop, tmp_path: Path) -> None:
+    """So that a kill between a trial's last epoch and its record costs no training."""
+    spec = small_trial()
+    kept = tmp_path / "kept.pt"
+    exhausted(run_trial(spec, workshop.data(spec.data), None, CPU, Resumption(kept, every=1e9)))
+    assert kept.exists()

@@ -25,7 +25,7 @@ Over = Literal["configs", "train_seconds"]
 def search_history(history: pd.DataFrame, over: Over, look: Mapping[str, Look]) -> go.Figure:
     """One student: the best validation mean so far of each arm, and every config's own value, faint."""
     figure = canvas(height=280)
-    scale = 1.0 if over == "configs" else 1 / 60
+    unit, scale = _axis_unit(history, over)
     for arm in arms_in_order(history):
         rows = history[history["arm"] == arm].sort_values("configs")
         x = [scale * value for value in rows[over]]
@@ -45,11 +45,21 @@ def search_history(history: pd.DataFrame, over: Over, look: Mapping[str, Look]) 
             name=plain(arm),
             hovertemplate="this config %{y:.2f} %",
         )
-    figure.update_xaxes(title="configs finished" if over == "configs" else "training time, min", rangemode="tozero")
+    figure.update_xaxes(title=unit, rangemode="tozero")
     if over == "configs":
         figure.update_xaxes(dtick=max(1, round(history["configs"].max() / 6)))
     figure.update_yaxes(title="validation, %")
     return figure
+
+
+def _axis_unit(history: pd.DataFrame, over: Over) -> tuple[str, float]:
+    """What the horizontal axis counts, and its unit's share of one config or second."""
+    if over == "configs":
+        return "configs finished", 1.0
+    longest = float(history["train_seconds"].max())
+    if longest < 120:
+        return "training time, s", 1.0
+    return ("training time, min", 1 / 60) if longest < 7200 else ("training time, h", 1 / 3600)
 
 
 def learning_curves(curves: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure:

@@ -61,7 +61,7 @@ def accuracy_against_size(
         ticktext=[round_count(t) for t in ticks],
         title=SIZES.get(size, size),
     )
-    figure.update_yaxes(title="accuracy, %", range=[100 * (floor - margin), 100 * (top + 2.2 * margin)])
+    figure.update_yaxes(title="accuracy, %", range=[100 * (floor - 2 * margin), 100 * (top + 1.4 * margin)])
     figure.update_layout(showlegend=True, hovermode="closest")
     return figure
 
@@ -136,22 +136,22 @@ def _front_line(figure: go.Figure, front: pd.DataFrame, size: str, right: float)
 
 
 def _student_labels(figure: go.Figure, rows: pd.DataFrame, size: str, middle: float) -> None:
-    """Each student's name above its column of points, reaching towards the middle."""
-    for student in students_in_order(rows)[:12]:
-        own = rows[rows["student"] == student]
-        top = max([*own["accuracy"].dropna(), *(own["high"].dropna() if "high" in own else [])], default=None)
-        if top is not None:
-            place = math.log10(float(own[size].median()))
-            figure.add_annotation(
-                x=place,
-                xanchor="center" if len(rows["student"].unique()) == 1 else "left" if place < middle else "right",
-                xshift=-20 if place < middle else 20,
-                y=100 * top,
-                text=plain(student),
-                showarrow=False,
-                yshift=12,
-                font={"size": 11},
-            )
+    """Each student's name at the foot of its column of points, reaching towards the middle."""
+    students = students_in_order(rows)[:12]
+    for index, student in enumerate(students):
+        place = math.log10(float(rows.loc[rows["student"] == student, size].median()))
+        figure.add_annotation(
+            x=place,
+            xanchor="center" if len(students) == 1 else "left" if place < middle else "right",
+            xshift=0 if len(students) == 1 else -22 if place < middle else 22,
+            yref="paper",
+            y=0,
+            yanchor="bottom",
+            yshift=13 * (index % 2) if len(students) > 3 else 0,
+            text=plain(student),
+            showarrow=False,
+            font={"size": 11},
+        )
 
 
 def _teacher_line(figure: go.Figure, teacher: pd.Series) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
-import pickle
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import nn
 
 from harness.data.resident import ResidentData
@@ -60,7 +60,10 @@ def teacher(
     if checkpoint:
         network = _empty(spec, device)
         fill(network, checkpoint)
-        return _frozen(network, evaluate(network, data.validation), (), 0.0)
+        score = evaluate(network, data.validation)
+        if not score.is_finite:
+            raise MissingError(f"the teacher's checkpoint {checkpoint.path} gives no finite logits on validation")
+        return _frozen(network, score, (), 0.0)
     folder = cache / "teachers"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{spec.id}.lock"):
@@ -143,15 +146,17 @@ def fill(network: nn.Module, checkpoint: Checkpoint) -> None:
         raise MissingError(f"the teacher's checkpoint {path} is not there; correct `checkpoint.path`")
     if checkpoint.sha256 and file_digest(path) != checkpoint.sha256:
         raise MissingError(f"the teacher's checkpoint {path} is not the file that checkpoint.sha256 names")
+    content = path.read_bytes()
     try:
         if path.suffix == ".safetensors":
-            state = load_file(path)
+            state = load(content)
         else:
-            state = torch.load(path, weights_only=True, map_location="cpu")
+            state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
         network.load_state_dict(state)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, TypeError, EOFError, AttributeError) as error:
+    except Exception as error:  # the bytes are anyone's, and torch's reader has no error of its own for them
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise MissingError(
-            f"the teacher's checkpoint {path} does not fit its network ({str(error).splitlines()[0]}); it must hold "
+            f"the teacher's checkpoint {path} does not fit its network ({reason}); it must hold "
             f"a state dict with the names {', '.join(list(network.state_dict())[:3])}, …"
         ) from error
 

@@ -1,0 +1,271 @@
+"""A teacher is trained once, for every trial and process; what is damaged is never used."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from harness.distill.ksan import KSAN
+from harness.source import MissingError
+from harness.train.evaluate import evaluate
+from harness.train.seeds import state_digest
+from harness.train.teachers import Teacher, file_digest, save_weights
+from harness.train.trial import Checkpoint, TeacherSpec, teacher_trial
+from harness.train.workshop import Workshop, drained
+from tests.train.small import CPU, DATA, TEACHER, exhausted, small_trial, timeless
+
+
+def asked(cache: Path, teacher: TeacherSpec = TEACHER) -> Teacher:
+    """The teacher as a process finds it that has asked for nothing yet."""
+    return drained(Workshop(Path("unused"), cache, CPU).teacher(teacher, DATA))
+
+
+def files(cache: Path) -> dict[str, int]:
+    """File → when it was written, locks left out."""
+    return {path.name: path.stat().st_mtime_ns for path in cache.glob("*/*") if path.suffix != ".lock"}
+
+
+def test_the_second_request_trains_nothing(tmp_path: Path) -> None:
+    first = asked(tmp_path)
+    written = files(tmp_path)
+    second = asked(tmp_path)
+    assert files(tmp_path) == written
+    assert second.train_seconds == first.train_seconds > 0
+    assert second.epochs == first.epochs
+    assert (second.digest, second.validation) == (first.digest, first.validation)
+
+
+def test_its_epochs_are_told_whether_trained_or_known(tmp_path: Path) -> None:
+    workshop = Workshop(Path("unused"), tmp_path, CPU)
+    trained, known = (exhausted(workshop.teacher(TEACHER, DATA)) for _ in range(2))
+    assert trained == known
+    assert [record.epoch for record in trained[0]] == [1, 2, 3]
+
+
+def test_another_teacher_is_another_training(tmp_path: Path) -> None:
+    digests = {asked(tmp_path, teacher).digest for teacher in (TEACHER, TEACHER.at("seed", 1))}
+    assert len(digests) == 2
+
+
+def test_a_teacher_is_frozen(workshop: Workshop) -> None:
+    known = drained(workshop.teacher(TEACHER, DATA))
+    assert not known.network.training
+    assert not any(parameter.requires_grad for parameter in known.network.parameters())
+
+
+ASK = """
+import sys
+from pathlib import Path
+import torch
+from tests.train.test_teachers import asked
+torch.set_num_threads(1)
+known = asked(Path(sys.argv[1]))
+print(known.digest, known.train_seconds)
+"""
+
+
+def test_two_processes_that_ask_at_once_train_once(tmp_path: Path) -> None:
+    """Time is no two trainings' alike: equal seconds, to the last bit, are one training's."""
+    here = Path(__file__).parents[2]
+    both = [
+        subprocess.Popen([sys.executable, "-c", ASK, str(tmp_path)], cwd=here, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    first, second = (process.communicate(timeout=120)[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert first == second != ""
+
+
+TORN = {
+    "weights cut short": (".safetensors", lambda content: content[: len(content) // 2]),
+    "weights empty": (".safetensors", lambda content: b""),
+    "a weight changed": (".safetensors", lambda content: content[:-1] + bytes([content[-1] ^ 1])),
+    "note cut short": (".json", lambda content: content[: len(content) // 2]),
+    "note empty": (".json", lambda content: b""),
+    "note of something else": (".json", lambda content: b"[1, 2]"),
+    "note without epochs": (".json", lambda content: content.replace(b'"epochs": [', b'"other": [')),
+    "note of other weights": (".json", lambda content: content.replace(b'"digest": "', b'"digest": "0')),
+    "note no text": (".json", lambda content: b"\xff\xfe\x00" + content),
+}
+
+
+@pytest.mark.parametrize("damage", TORN.values(), ids=TORN)
+def test_a_damaged_teacher_is_set_aside_and_trained_again(damage: tuple, tmp_path: Path) -> None:
+    suffix, torn = damage
+    first = asked(tmp_path)
+    (path,) = (tmp_path / "teachers").glob(f"*{suffix}")
+    damaged = torn(path.read_bytes())
+    path.write_bytes(damaged)
+    second = asked(tmp_path)
+    assert path.with_name(path.name + ".damaged").read_bytes() == damaged
+    assert second.digest == first.digest
+    assert timeless(list(second.epochs)) == timeless(list(first.epochs))
+    assert second.train_seconds != first.train_seconds  # trained anew
+    assert asked(tmp_path).train_seconds == second.train_seconds  # and known from now on
+
+
+def test_weights_without_their_note_are_not_used(tmp_path: Path) -> None:
+    """What a kill between the two files leaves."""
+    first = asked(tmp_path)
+    for note in (tmp_path / "teachers").glob("*.json"):
+        note.unlink()
+    assert asked(tmp_path).train_seconds != first.train_seconds
+
+
+# The user's own weights.
+
+
+@pytest.fixture
+def weights(workshop: Workshop) -> dict[str, torch.Tensor]:
+    """What a user's own training left: the state of a network that fits."""
+    return drained(workshop.teacher(TEACHER, DATA)).network.state_dict()
+
+
+def with_checkpoint(path: Path, sha256: str | None = None) -> TeacherSpec:
+    return TEACHER.at("checkpoint", Checkpoint(path=str(path), sha256=sha256))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth"])
+def test_a_users_checkpoint_is_the_teacher(suffix: str, weights: dict, workshop: Workshop, tmp_path: Path) -> None:
+    path = tmp_path / f"mine{suffix}"
+    network = TEACHER.network.build(1, 10)
+    network.load_state_dict(weights)
+    if suffix == ".safetensors":
+        save_weights(network, path)
+    else:
+        torch.save(weights, path)
+    known = asked(tmp_path / "cache", with_checkpoint(path, file_digest(path)))
+    assert known.digest == state_digest(network)
+    assert known.epochs == ()
+    assert known.train_seconds == 0
+    assert known.validation == evaluate(network, workshop.data(DATA).validation)
+    assert not (tmp_path / "cache").exists()  # a user's file is used where it lies
+
+
+class Mischief:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_code_in_a_checkpoint_is_refused_and_never_run(tmp_path: Path) -> None:
+    path, trace = tmp_path / "mine.pt", tmp_path / "it ran"
+    torch.save({"stem.weight": Mischief(trace)}, path)
+    with pytest.raises(MissingError, match=r"mine\.pt does not fit"):
+        asked(tmp_path, with_checkpoint(path))
+    assert not trace.exists()
+    torch.load(path, weights_only=False)
+    assert trace.exists()  # it would have
+
+
+def test_another_file_than_the_named_one_is_refused(weights: dict, tmp_path: Path) -> None:
+    path = tmp_path / "mine.pt"
+    torch.save(weights, path)
+    with pytest.raises(MissingError, match=r"not the file that checkpoint\.sha256 names"):
+        asked(tmp_path, with_checkpoint(path, hashlib.sha256(b"another").hexdigest()))
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"gone\.pt is not there"):
+        asked(tmp_path, with_checkpoint(tmp_path / "gone.pt"))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 half an archive"])
+def test_a_file_of_something_else_is_refused(suffix: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"mine{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(MissingError, match="does not fit its network"):
+        asked(tmp_path, with_checkpoint(path))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_a_checkpoint_cut_short_is_refused(share: float, weights: dict, tmp_path: Path) -> None:
+    path = tmp_path / "mine.pt"
+    torch.save(weights, path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(MissingError, match="does not fit its network"):
+        asked(tmp_path, with_checkpoint(path))
+
+
+@pytest.mark.parametrize("content", [[1, 2], 3, {"epoch": 3, "state_dict": {}}, {}])
+def test_a_checkpoint_that_holds_no_state_dict_says_what_it_must_hold(content: object, tmp_path: Path) -> None:
+    path = tmp_path / "mine.pt"
+    torch.save(content, path)
+    with pytest.raises(MissingError, match=r"must hold a state dict with the names stem\.weight"):
+        asked(tmp_path, with_checkpoint(path))
+
+
+def test_a_checkpoint_of_no_numbers_is_refused(weights: dict, tmp_path: Path) -> None:
+    path = tmp_path / "mine.pt"
+    torch.save(
+        {name: value * float("nan") if value.is_floating_point() else value for name, value in weights.items()}, path
+    )
+    with pytest.raises(MissingError, match="no finite"):
+        asked(tmp_path, with_checkpoint(path))
+
+
+# The method's frozen part on the teacher's side.
+
+QUICK = KSAN().at("attention.pretraining.steps", 5)
+
+
+def parts(cache: Path) -> list[Path]:
+    return sorted((cache / "parts").glob("*.safetensors"))
+
+
+def test_trials_that_agree_on_it_share_one_part(tmp_path: Path) -> None:
+    workshop = Workshop(Path("unused"), tmp_path, CPU)
+    one = workshop.side(small_trial(QUICK))
+    for alike in (small_trial(QUICK, seed=1), small_trial(QUICK, method__weights__squeezed=2)):
+        assert workshop.side(alike) is one
+    assert len(parts(tmp_path)) == 1
+    other = workshop.side(small_trial(QUICK, method__attention__reduction=4))
+    assert other is not one
+    assert len(parts(tmp_path)) == 2
+
+
+def test_a_part_is_trained_once_for_all_processes(tmp_path: Path) -> None:
+    digests = []
+    for _ in range(2):
+        side = Workshop(Path("unused"), tmp_path, CPU).side(small_trial(QUICK))
+        assert side is not None
+        assert side.part is not None
+        assert not side.part.training
+        assert not any(parameter.requires_grad for parameter in side.part.parameters())
+        digests.append((state_digest(side.part), files(tmp_path)))
+    assert digests[0] == digests[1]
+
+
+def test_a_part_is_one_whatever_the_student(tmp_path: Path) -> None:
+    workshop = Workshop(Path("unused"), tmp_path, CPU)
+    for width in (2, 3):
+        workshop.side(small_trial(QUICK, student__width=width))
+    assert len(parts(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"torn"])
+def test_a_damaged_part_is_set_aside_and_trained_again(content: bytes, tmp_path: Path) -> None:
+    Workshop(Path("unused"), tmp_path, CPU).side(small_trial(QUICK))
+    (path,) = parts(tmp_path)
+    expected = {name: value.clone() for name, value in load_file(path).items()}  # the file itself is mapped
+    path.write_bytes(content)
+    Workshop(Path("unused"), tmp_path, CPU).side(small_trial(QUICK))
+    assert path.with_name(path.name + ".damaged").read_bytes() == content
+    assert all(torch.equal(value, expected[name]) for name, value in load_file(path).items())
+
+
+def test_a_teachers_trial_belongs_to_nobody() -> None:
+    trial = teacher_trial(TEACHER, DATA)
+    assert (trial.purpose, trial.method.name, trial.student) == ("teacher", "scratch", TEACHER.network)

@@ -52,7 +52,7 @@ class Cell:
     @property
     def varies_size(self) -> bool:
         """Whether the student itself is searched, so that size is an objective beside accuracy."""
-        return any(path.startswith("student.") for path in self.space)
+        return any(path.split(".")[0] == "student" for path in self.space)
 
     @property
     def label(self) -> str:

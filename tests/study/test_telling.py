@@ -1,0 +1,68 @@
+"""Plans and shelves as a terminal shows them: complete, and with nobody's text taken for markup."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, get_args
+
+import pytest
+from rich.console import Console
+
+from harness.distill.catalog import AnyMethod
+from harness.study.plan import plan
+from harness.study.telling import print_plan, print_shelf
+from tests.studies import LABEL, QUESTION, study, tiny
+
+
+def told(how: Any, *what: Any) -> str:
+    """What a wide terminal shows."""
+    screen = io.StringIO()
+    how(what[0], Console(file=screen, width=250), *what[1:])
+    return screen.getvalue()
+
+
+def test_a_plan_names_pairs_arms_sizes_runs_and_cost() -> None:
+    text = told(print_plan, plan(study()), 2)
+    rows = [line.split() for line in text.splitlines()]
+    assert ["–", "resnet8-w4", "teacher"] in [row[:3] for row in rows]
+    assert ["resnet8-w4", "resnet8-w2", LABEL, "1,384", "13,008", "3", "6"] in [row[:7] for row in rows]
+    assert "64 train, 64 validation" in text
+    assert "13 trials" in text
+    assert "on 2" in text
+
+
+def test_a_plan_shows_brackets_as_they_were_written() -> None:
+    text = told(print_plan, plan(study()), 1)
+    assert QUESTION in text
+    assert LABEL in text
+
+
+@pytest.mark.parametrize(("epochs", "unit"), [(2, "seconds"), (300, "seconds"), (10_000, "minutes")])
+def test_long_times_have_long_units(epochs: int, unit: str) -> None:
+    assert f"{unit} of training on one core" in told(print_plan, plan(study(tiny(training__epochs=epochs))), 1)
+
+
+def test_the_shelf_of_methods_names_every_method_with_what_it_does() -> None:
+    text = told(print_shelf, "methods")
+    for method in get_args(get_args(AnyMethod)[0]):
+        (line,) = [line for line in text.splitlines() if line.split()[:1] == [method.model_fields["name"].default]]
+        assert len(line.split()) > 3
+
+
+@pytest.mark.parametrize(
+    ("shelf", "name"),
+    [("studies", "digits_resnet"), ("spaces", "ksan"), ("models", "resnet"), ("datasets", "cifar100")],
+)
+def test_every_shelf_shows_what_ships(shelf: str, name: str) -> None:
+    assert name in told(print_shelf, shelf)
+
+
+def test_a_shelf_shows_a_wrong_study_as_wrong(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "mine.yaml").write_text("question: [red]what?[/red]\n  x: y")
+    (tmp_path / "studies" / "other.yaml").write_text("question: '[red]what?[/red]'")
+    monkeypatch.chdir(tmp_path)
+    text = told(print_shelf, "studies")
+    assert "mine" in text
+    assert "(wrong: is no YAML" in text
+    assert "[red]what?[/red]" in text

@@ -33,7 +33,7 @@ def differences(confirmed: pd.DataFrame) -> pd.DataFrame:
     for _, comparable in groups(confirmed, COMPARABLE):
         speakers = _speakers(comparable)
         for baseline in BASELINES:
-            rows += _corrected(_against(baseline, speakers))
+            rows += corrected(_against(baseline, speakers))
     table = pd.DataFrame(rows, columns=_COLUMNS)
     return table.astype(dict.fromkeys(["difference", "low", "high", "p", "p_holm"], float))
 
@@ -79,7 +79,8 @@ def _compared(ours: pd.Series, base: pd.Series, baseline: str) -> dict[str, obje
     }
 
 
-def _corrected(family: list[dict[str, object]]) -> list[dict[str, object]]:
+def corrected(family: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The comparisons of one family with Holm's p, a verdict and words added to each."""
     p_values = [None if row["p"] is None else float(str(row["p"])) for row in family]
     for row, p in zip(family, holm(p_values), strict=True):
         row["p_holm"] = p
@@ -107,11 +108,16 @@ def in_words(row: dict[str, object]) -> str:
     return f"{row['verdict']} than {row['baseline_arm']}: {size}"
 
 
-def answer(confirmed: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
-    """The study's answer in sentences that a newcomer understands; each carries n and an interval."""
+def answer(confirmed: pd.DataFrame, compared: pd.DataFrame, averaged: pd.DataFrame) -> list[str]:
+    """The study's answer in sentences that a newcomer understands; each carries n and an interval.
+
+    The differences averaged over students come first: they are the study's question in one number.
+    """
     if confirmed.empty:
         return ["There is no answer yet: no config has been confirmed on the test split."]
-    sentences = []
+    sentences = [
+        f"{row['arm']} on {row['dataset']}, {row['student']} – {row['words']}." for _, row in averaged.iterrows()
+    ]
     for (dataset, baseline, arm), members in compared.groupby(["dataset", "baseline", "arm"], sort=False):
         sentences.append(f"On {dataset}, {arm} {_tally(members, str(baseline))}.")
     if compared.empty:

@@ -20,7 +20,7 @@ from harness.analysis.cells import COMPARABLE, groups, with_fingerprint
 from harness.analysis.configs import search_configs, whole_configs
 from harness.analysis.confirmed import confirmed_rows
 from harness.analysis.pareto import Direction, objectives_of, pareto_front
-from harness.analysis.wording import count, counted, percent, plus_minus
+from harness.analysis.wording import count, counted, duration, percent, plus_minus
 from harness.report.content import group_title, optional
 from harness.store.query import Run, read_run
 
@@ -101,17 +101,15 @@ def print_front(folders: Sequence[Path], console: Console) -> None:
     if not boards:
         console.print("No trial has completed its whole schedule yet: there is no front.")
     for board in boards:
-        _print_board(board, board.front, console)
-        if _is_confirmed(board):
-            _print_commands(board.front, console)
-        else:
+        _print_board(board, board.front, console, "front of ")
+        if not _is_confirmed(board):
             console.print("Not confirmed: means on validation, which flatter what the search selected.", style="dim")
 
 
-def _print_board(board: Board, rows: pd.DataFrame, console: Console) -> None:
+def _print_board(board: Board, rows: pd.DataFrame, console: Console, which: str = "") -> None:
     console.print()
-    console.print(_text(board.title), style="bold")
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    console.print(_text(which + board.title), style="bold")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     columns = _columns(board)
     for name, (is_number, _) in columns.items():
         table.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
@@ -137,13 +135,14 @@ def _columns(board: Board) -> dict[str, tuple[bool, Callable[[pd.Series], str]]]
         "": (False, lambda row: "*" if row["config_id"] in standing else ""),
         "student": (False, lambda row: str(row["student"])),
         "arm": (False, lambda row: str(row["arm"])),
-        "teacher": (False, (lambda row: optional(row["teacher"])) if rows["teacher"].nunique() > 1 else None),
+        "teacher": (False, (lambda row: optional(row["teacher"])) if rows["teacher"].notna().any() else None),
         "study": (False, (lambda row: str(row["study"])) if rows["study"].nunique() > 1 else None),
         "test, %": (True, measured if confirmed else None),
         "validation, %": (True, None if confirmed else lambda row: percent(row["accuracy"])),
-        "seeds": (True, lambda row: str(row["n"])),
+        "n": (True, lambda row: str(row["n"])),
         "params": (True, lambda row: count(row["params"])),
         "MACs": (True, lambda row: count(row["macs"])),
+        "train": (True, (lambda row: duration(row["train_seconds"])) if confirmed else None),
     }
     return {name: (is_number, said) for name, (is_number, said) in columns.items() if said is not None}
 

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from harness.analysis.answers import answer, differences, gap, gap_in_words
+from harness.analysis.averaged import averaged
 from harness.analysis.cells import Pair, arms_in_order, of_pair, pairs, students_in_order
 from harness.analysis.configs import readable_floor, search_configs
 from harness.analysis.confirmed import confirmed_rows, teachers
@@ -61,6 +62,8 @@ def report_html(run: Run) -> str:
     look = looks(arms_in_order(students))
     confirmed = confirmed_rows(trials)
     compared = differences(confirmed)
+    means = averaged(confirmed, compared)
+    every = pd.concat([compared, means]) if len(means) else compared
     objectives = objectives_of(study, ["accuracy", *SIZES])
     front = pareto_front(confirmed, objectives)
     size = next(name for name in objectives if name in SIZES)
@@ -70,14 +73,14 @@ def report_html(run: Run) -> str:
         name=str(study.get("name", run.folder.name)),
         question=str(study.get("question", "")),
         standing=content.standing(trials),
-        answer=answer(confirmed, compared),
+        answer=answer(confirmed, compared, means),
         gap=gap_in_words(gap(confirmed)) if len(confirmed) else "",
         arms=look,
         size=SIZES[size],
         front_panels=_front_panels(trials, confirmed, front, size, look),
         confirmed=content.confirmed_tables(confirmed, front),
-        forests=_forests(compared, look),
-        differences=content.difference_table(compared),
+        forests=_forests(every, look),
+        differences=content.difference_table(every),
         history=_by_student(history, lambda rows: figures.search_history(rows, "configs", look)),
         history_by_time=_by_student(history, lambda rows: figures.search_history(rows, "train_seconds", look)),
         curves=_by_student(learning_curves(trials, run.epochs), lambda rows: figures.learning_curves(rows, look)),

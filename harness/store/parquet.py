@@ -69,6 +69,10 @@ def _arrow_type(hint: Any) -> pa.DataType:
     return _SCALARS[hint]
 
 
+_SCHEMAS = {kind.__name__: arrow_schema(kind) for kind in (EpochRecord, TrialRecord)}
+"""Derived once: doing it for every record took most of the time of writing one."""
+
+
 class RunLockedError(UserError):
     """Another search writes this run."""
 
@@ -116,7 +120,7 @@ class Store:
 
     def _read(self, path: Path, kind: type[Record]) -> list[Record]:
         try:
-            rows = pq.read_table(path, schema=arrow_schema(kind)).to_pylist(maps_as_pydicts="strict")
+            rows = pq.read_table(path, schema=_SCHEMAS[kind.__name__]).to_pylist(maps_as_pydicts="strict")
             return [_record(row, kind) for row in rows]
         except (pa.ArrowException, OSError, TypeError, ValueError) as error:
             if getattr(error, "errno", None) is not None:
@@ -147,15 +151,13 @@ class Store:
 
 
 def _table(records: Sequence[EpochRecord] | Sequence[TrialRecord], kind: type) -> pa.Table:
-    rows = [dataclasses.asdict(record) for record in records]
+    schema = _SCHEMAS[kind.__name__]
+    maps = {field.name for field in schema if pa.types.is_map(field.type)}
+    rows = (dataclasses.asdict(record) for record in records)
     return pa.Table.from_pylist(
-        [{**row, **{key: list(value.items()) for key, value in row.items() if key in _maps(kind)}} for row in rows],
-        schema=arrow_schema(kind),
+        [{name: list(value.items()) if name in maps else value for name, value in row.items()} for row in rows],
+        schema=schema,
     )
-
-
-def _maps(kind: type) -> set[str]:
-    return {field.name for field in arrow_schema(kind) if pa.types.is_map(field.type)}
 
 
 def _record(row: dict[str, Any], kind: type[Record]) -> Record:

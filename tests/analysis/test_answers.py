@@ -12,6 +12,9 @@ from harness.analysis.confirmed import confirmed_rows
 from harness.store.query import Run
 from tests.records import confirmations, frame, trial
 
+NOTHING = pd.DataFrame()
+"""No means over students."""
+
 BASE = {100: 0.950, 101: 0.955, 102: 0.945, 103: 0.952}
 
 
@@ -105,7 +108,7 @@ def test_one_common_seed_claims_nothing(tmp_path: Path) -> None:
 
 def test_the_answer_begins_with_the_differences_and_carries_n(sample: Run) -> None:
     confirmed = confirmed_rows(sample.trials)
-    sentences = answer(confirmed, differences(confirmed))
+    sentences = answer(confirmed, differences(confirmed), NOTHING)
     assert sentences[0].startswith("On digits, kd beats scratch for ")
     assert all("seeds" in sentence for sentence in sentences)
     assert "cannot be told apart from kd for 3 of 3 students" in " ".join(sentences)
@@ -116,12 +119,12 @@ def test_a_student_under_two_teachers_is_two_pairs(tmp_path: Path) -> None:
     trials = confirmations(BASE, arm="scratch", teacher=None)
     trials += [one for teacher in ("big", "small") for one in confirmations(above(0.02), teacher=teacher)]
     confirmed = confirmed_rows(frame(trials, tmp_path))
-    assert "for 2 of 2 student-teacher pairs" in answer(confirmed, differences(confirmed))[0]
+    assert "for 2 of 2 student-teacher pairs" in answer(confirmed, differences(confirmed), NOTHING)[0]
 
 
 def test_without_confirmations_there_is_no_answer_yet(tmp_path: Path) -> None:
     confirmed = confirmed_rows(frame([trial()], tmp_path))
-    assert answer(confirmed, differences(confirmed)) == [
+    assert answer(confirmed, differences(confirmed), NOTHING) == [
         "There is no answer yet: no config has been confirmed on the test split."
     ]
 

@@ -75,7 +75,7 @@ def test_every_line_fits_and_every_command_is_whole(sample_folder: Path, width: 
 def test_a_shared_rank_is_marked(sample_folder: Path) -> None:
     console = terminal(80)
     print_leaderboard([sample_folder], console)
-    assert "1=  *  resnet14-w4" in printed(console)
+    assert "1= * resnet14-w4" in printed(console)
 
 
 def test_the_front_begins_with_the_smallest_student(sample_folder: Path) -> None:

@@ -23,7 +23,8 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 from pydantic import ValidationError
 
-from harness.spec import content_id
+from harness.source import Problem, SpecError
+from harness.spec import content_id, explained
 from harness.study.plan import Cell
 from harness.study.space import Choice, Domain, FloatRange
 from harness.study.study import NSGA2, TPE, Search
@@ -56,7 +57,10 @@ class Sampling:
         self._count = 0
 
     def ask(self, count: int) -> list[Proposal]:
-        """The next configs; the first of all is the arm's defaults."""
+        """The next configs; the first of all is the arm's defaults.
+
+        Raises `SpecError` for a space whose values are refused together, though each is allowed.
+        """
         self._study.sampler = self._sampler(self._count)
         return [self._next() for _ in range(count)]
 
@@ -78,23 +82,29 @@ class Sampling:
         number, self._count = self._count, self._count + 1
         if number == 0:
             return self._defaults()
+        refusal = ""
         for _ in range(TRIES):
             trial = self._ask()
             values = {path: json.loads(text) for path, text in self._point(trial).items()}
             try:
                 spec = self.cell.base.with_values(values)
-            except ValidationError:
+            except ValidationError as error:
                 self._study.tell(trial, state=TrialState.FAIL)
+                refusal = explained(error.errors(include_url=False)[0], TrialSpec)
                 continue
             self._asked[number] = trial
             return Proposal(number, self._point(trial), spec)
-        raise ValueError(f"{self.cell.label}: {TRIES} proposals in a row were refused by the trial's own checks")
+        message = f"its space gave {TRIES} proposals in a row that a trial refuses; the last for {refusal}"
+        raise SpecError([Problem(self.cell.label, None, "", message)])
 
     def _defaults(self) -> Proposal:
-        base = self.cell.base
-        point = {path: json.dumps(base.value_at(path)) for path in self.cell.space}
-        params = {path: _encoded(point[path], domain) for path, domain in self.cell.space.items()}
-        if all(_holds(domain, json.loads(point[path])) for path, domain in self.cell.space.items()):
+        base, space = self.cell.base, self.cell.space
+        held = {path: _held(domain, base.value_at(path)) for path, domain in space.items()}
+        point = {path: text or json.dumps(base.value_at(path)) for path, text in held.items()}
+        if all(held.values()):
+            params = {
+                path: point[path] if isinstance(space[path], Choice) else json.loads(point[path]) for path in space
+            }
             self._study.enqueue_trial(params)
             self._asked[0] = self._ask()
         return Proposal(0, point, base)
@@ -132,12 +142,14 @@ def distribution(domain: Domain) -> BaseDistribution:
     return IntDistribution(int(low), int(high), log=domain.log, step=domain.step)
 
 
-def _encoded(text: str, domain: Domain) -> object:
-    return text if isinstance(domain, Choice) else json.loads(text)
-
-
-def _holds(domain: Domain, value: object) -> bool:
+def _held(domain: Domain, value: object) -> str | None:
+    """A value as JSON in the domain's own words (a field's 1.0 is the choice 1); None where it is not in it."""
     if isinstance(domain, Choice):
-        return json.dumps(value) in [json.dumps(choice) for choice in domain.choice]
+        alike = (
+            choice
+            for choice in domain.choice
+            if choice == value and isinstance(choice, bool) is isinstance(value, bool)
+        )
+        return next(map(json.dumps, alike), None)
     low, high = domain.bounds
-    return isinstance(value, (int, float)) and low <= value <= high
+    return json.dumps(value) if isinstance(value, (int, float)) and low <= value <= high else None

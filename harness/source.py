@@ -83,19 +83,17 @@ class Source:
     content: dict[str, Any]
     lines: dict[Location, int] = field(default_factory=dict)
 
-    def problem(self, location: Location, message: str) -> Problem:
+    def problem(self, location: Location, message: str, is_missing: bool = False) -> Problem:
         """The problem at a location of the content.
 
-        Steps that the file does not have are passed over, but for the last: pydantic adds the tags of
-        unions, and a field that is missing has no line of its own.
+        Steps that the file does not have are passed over, since pydantic adds the tags of unions; but the
+        last step of what is missing is named, at the line of what should hold it.
         """
         place: Location = ()
-        named: Location = ()
-        for index, step in enumerate(location):
+        for step in location:
             if (*place, step) in self.lines:
-                place = named = (*place, step)
-            elif index == len(location) - 1 and isinstance(step, str):
-                named = (*place, step)
+                place = (*place, step)
+        named = (*place, location[-1]) if is_missing else place
         return Problem(self.file, self.lines.get(place), dotted(named), message)
 
 

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -30,11 +30,8 @@ class Spec(BaseModel):
         """Lets `epochs: true`, which pydantic would read as 1, be refused as the word that it is."""
         if not isinstance(content, dict):
             return content
-        numbers = {name for name, field in cls.model_fields.items() if field.annotation in (int, float)}
-        return {
-            name: str(value).lower() if isinstance(value, bool) and name in numbers else value
-            for name, value in content.items()
-        }
+        fields = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
+        return {name: _worded(value) if _is_number(fields.get(name)) else value for name, value in content.items()}
 
     @property
     def id(self) -> str:
@@ -117,11 +114,21 @@ def problems_of(
         if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
             continue  # the items are there; each of them has its own error
         where, location = elsewhere(detail["loc"]) or (source, detail["loc"])
-        yield where.problem(location, explained(detail, model))
+        yield where.problem(location, explained(detail, model), is_missing=detail["type"] == "missing")
 
 
 def explained(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    """One pydantic error in a sentence that ends with the remedy."""
+    """One pydantic error in a sentence that follows the field's name, shows the value and gives the remedy."""
+    kind, value, reason = detail["type"], detail["input"], refusal(detail, model)
+    if kind in ("extra_forbidden", "missing", "union_tag_invalid", "union_tag_not_found"):
+        return reason
+    if kind in ("value_error", "assertion_error"):
+        return f"{shown(value)}: {reason}" if _is_short(value) else f"is refused: {reason}"
+    return f"{shown(value)} {reason}"
+
+
+def refusal(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    """Why pydantic refuses a value, and the remedy; the value itself is not repeated."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     steps = detail["loc"]
     if kind == "extra_forbidden":
@@ -136,12 +143,71 @@ def explained(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return f"has no name; add {str(context.get('discriminator', 'name')).strip(chr(39))}: …"
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", str(context.get("expected", ""))) or [str(context.get("expected"))]
-        return f"{shown(value)} is not a choice; {did_you_mean(value, known)}"
-    if kind == "no_domain":
-        return f"{shown(value)} {detail['msg']}"
+        return f"is not a choice; {did_you_mean(value, known)}"
     if kind in ("value_error", "assertion_error"):
-        return f"{shown(value)}: {context.get('error', detail['msg'])}"
-    return f"{shown(value)}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+        return str(context.get("error", detail["msg"]))
+    if kind in _REFUSALS:
+        return _REFUSALS[kind].format(**context)
+    return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}"
+
+
+_GROUP = "is no group of settings; write {{name: …}} or the fields themselves"
+_WHOLE = "is no whole number; write one, such as 3"
+_NUMBER = "is no number; write one, such as 0.1"
+_REFUSALS = {
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": "is not finite; write a number",
+    "bool_type": "is no truth value; write true or false",
+    "bool_parsing": "is no truth value; write true or false",
+    "string_type": "is no text; put it in quotes",
+    "string_too_short": "is too short; write at least {min_length} characters",
+    "string_too_long": "is too long; write at most {max_length} characters",
+    "string_pattern_mismatch": "does not match {pattern}",
+    "greater_than": "is too small; it must be above {gt}",
+    "greater_than_equal": "is too small; it must be at least {ge}",
+    "less_than": "is too large; it must be below {lt}",
+    "less_than_equal": "is too large; it must be at most {le}",
+    "tuple_type": "is no list; write [ … ]",
+    "too_short": "has {actual_length} items; it needs at least {min_length}",
+    "too_long": "has {actual_length} items; it takes at most {max_length}",
+    "dict_type": _GROUP,
+    "model_type": _GROUP,
+    "model_attributes_type": _GROUP,
+}
+"""Pydantic's type of error → the sentence after the value."""
+
+
+def _is_short(value: object) -> bool:
+    """Whether a value tells the reader more than the field's name does: scalars and lists of scalars."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return not any(isinstance(item, (dict, list, tuple, BaseModel)) for item in items)
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether a field takes numbers (or lists of them) and no truth values."""
+    kinds = list(_kinds(annotation))
+    return (int in kinds or float in kinds) and bool not in kinds
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    arguments = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    for argument in arguments:
+        yield from _kinds(argument)
+    if get_origin(annotation) is Literal:
+        yield type(arguments[0])
+    elif not arguments:
+        yield annotation
+
+
+def _worded(value: object) -> object:
+    """A value with its truth values as words, which no number is read from."""
+    if isinstance(value, (list, tuple)):
+        return [_worded(item) for item in value]
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def fields_at(model: type[BaseModel], steps: Location) -> list[str]:
@@ -160,7 +226,7 @@ def fields_at(model: type[BaseModel], steps: Location) -> list[str]:
             if step in candidate.model_fields
             for member in _models_in(candidate.model_fields[str(step)].annotation)
         ] or candidates
-    return sorted({name for candidate in candidates for name in candidate.model_fields})
+    return sorted({field.alias or name for c in candidates for name, field in c.model_fields.items()})
 
 
 def _name_of(model: type[BaseModel]) -> object:

@@ -8,13 +8,13 @@ from urllib.error import URLError
 
 import numpy as np
 
-from harness.data.dataset import Dataset, Images
+from harness.data.dataset import Count, Dataset, Images, Shift
 from harness.source import MissingError
 
 
 class _Cifar(Dataset):
-    validation: int = 5000
-    shift: int = 4
+    validation: Count = 5000
+    shift: Shift = 4
     flip: bool = True
 
     @property

@@ -6,12 +6,17 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from harness.spec import Spec
+
+# The bounds belong to the types: a subclass that only gives a default would lose them.
+Count = Annotated[int, Field(gt=0)]
+Shift = Annotated[int, Field(ge=0, le=16)]
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,10 @@ class Dataset(Spec, ABC):
     """
 
     name: str
-    validation: int = Field(gt=0)
+    validation: Count
     train: int | None = Field(default=None, gt=1)
     split_seed: int = Field(default=0, ge=0)
-    shift: int = Field(ge=0, le=16)
+    shift: Shift
     """Pixels by which training images move at random, zero-padded, in both directions."""
     flip: bool
     """Whether training images are mirrored left to right at random."""
@@ -90,3 +95,13 @@ class Dataset(Spec, ABC):
     def train_count(self) -> int:
         """How many images a student trains on."""
         return self.train or self.pool - self.validation
+
+    @property
+    def shortage(self) -> str | None:
+        """What is wrong where more images are asked for than there are; training takes two at the least."""
+        if self.validation + max(self.train_count, 2) <= self.pool:
+            return None
+        return (
+            f"{self.name} has {self.pool} images beside its test images; "
+            f"validation {self.validation} and train {self.train or '2 or more'} ask for more"
+        )

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from sklearn.datasets import load_digits
 
-from harness.data.dataset import Dataset, Images
+from harness.data.dataset import Count, Dataset, Images, Shift
 
 TEST = 997
 TOTAL = 1797
@@ -21,8 +21,8 @@ class Digits(Dataset):
     """
 
     name: Literal["digits"] = "digits"
-    validation: int = 400
-    shift: int = 1
+    validation: Count = 400
+    shift: Shift = 1
     flip: bool = False
 
     @property

@@ -51,11 +51,10 @@ def cut(data: Dataset, root: Path) -> Splits:
     Raises `MissingError` where the images cannot be had and `ValueError` where the pool is too small.
     """
     pool = data.training_images(root)
-    if len(pool) < data.validation + data.train_count:
-        raise ValueError(
-            f"{data.name} has {len(pool)} images beside its test images; "
-            f"validation {data.validation} and train {data.train_count} ask for more"
-        )
+    if data.shortage:
+        raise ValueError(data.shortage)
+    if len(pool) != data.pool:
+        raise ValueError(f"{data.name} says that it has {data.pool} images beside its test images, and has {len(pool)}")
     order = np.random.RandomState(data.split_seed).permutation(len(pool))
     validation, rest = order[: data.validation], order[data.validation :]
     return Splits(pool.taken(rest[: data.train_count]), pool.taken(validation), pool.fingerprint)

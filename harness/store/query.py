@@ -9,7 +9,6 @@ Nothing here writes: a file that cannot be read is named, and setting it aside i
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,9 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from harness.record import EpochRecord, TrialRecord
-from harness.store.parquet import arrow_schema
+from harness.store.parquet import arrow_schema, read_records
 
 _TRIALS = """
     CREATE VIEW trials AS SELECT * EXCLUDE (__filename) FROM trial_files
@@ -108,31 +105,20 @@ def _study(folder: Path) -> dict[str, Any]:
 def _table(folder: Path, record: type) -> pa.Table:
     """Every row of a folder's Parquet files, with the name of its file.
 
-    Arrow opens the files, not DuckDB, which would read `*` and `[` in a folder's name as a pattern.
+    The store's own reader opens them: DuckDB's would read `*` and `[` in a folder's name as a pattern,
+    and a flipped bit as a number.
     """
-    schema = arrow_schema(record)
-    columns = [*schema.names, "__filename"]
-    files = [str(path) for path in sorted(folder.glob("*.parquet"))]
-    if not files:
-        return schema.append(pa.field("__filename", pa.string())).empty_table()
+    empty = arrow_schema(record).append(pa.field("__filename", pa.string())).empty_table()
+    return pa.concat_tables([empty, *(_named(path, record) for path in sorted(folder.glob("*.parquet")))])
+
+
+def _named(path: Path, record: type) -> pa.Table:
     try:
-        table = ds.dataset(files, schema=schema, format="parquet").to_table(columns=columns)
-    except (pa.ArrowException, OSError) as error:
+        table = read_records(path, record)
+    except (pa.ArrowException, OSError, ValueError) as error:
         if getattr(error, "errno", None) is not None:
             raise  # the machine's trouble (no permission, too many open files), not the file's
-        raise _damage(files, schema, str(error)) from error
-    if table["trial_id"].null_count:
-        raise _damage(files, schema, "rows without a trial_id")
-    return table
-
-
-def _damage(files: Sequence[str], schema: pa.Schema, reason: str) -> RunFolderError:
-    """The error that names the first file that cannot be read alone."""
-    for file in files:
-        try:
-            wrong = pq.read_table(file, schema=schema)["trial_id"].null_count > 0
-        except (pa.ArrowException, OSError) as error:
-            return RunFolderError(f"{file}: is damaged ({error}); harness search sets it aside and repeats its trial")
-        if wrong:
-            return RunFolderError(f"{file}: holds no records of this kind; move it elsewhere")
-    return RunFolderError(f"{files[0]} and its neighbours: {reason}")
+        raise RunFolderError(
+            f"{path}: is damaged ({error}); harness search sets it aside and repeats its trial"
+        ) from error
+    return table.append_column("__filename", pa.array([str(path)] * len(table), pa.string()))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from harness.source import Problem, Source, SpecError, read_yaml
-from harness.spec import explained
+from harness.spec import problems_of
 from harness.study.shelf import NotOnShelfError, everything, find
-from harness.study.space import SearchSpace
-from harness.study.study import StudySpec, load_study
+from harness.study.space import SpaceFile
+from harness.study.study import load_study
 
 STUDY_KEYS = {"question", "pairs", "arms"}
 
@@ -42,7 +42,7 @@ def _problems(file: str) -> Sequence[Problem]:
 def _problems_of_space(source: Source) -> list[Problem]:
     """A space by itself: its domains are checked here, its paths by the studies that name it."""
     try:
-        TypeAdapter(SearchSpace).validate_python(source.content)
+        SpaceFile(space=source.content)
     except ValidationError as error:
-        return [source.problem(d["loc"], explained(d, StudySpec)) for d in error.errors(include_url=False)]
+        return list(problems_of(error, source, SpaceFile, lambda location: (source, location[1:])))
     return []

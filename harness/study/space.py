@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from harness.source import did_you_mean, shown
-from harness.spec import Spec, explained
+from harness.spec import Spec, refusal
 from harness.train.trial import TrialSpec
 
 Value = float | int | str | bool | list[Any] | dict[str, Any] | None
@@ -88,15 +88,16 @@ class IntRange(_Range):
 
 def _kind(content: object) -> str | None:
     if isinstance(content, dict):
-        return next((kind for kind in ("choice", "float", "int") if kind in content), None)
-    return next((kind for kind, domain in _KINDS.items() if isinstance(content, domain)), None)
+        return next((f"a {kind}" for kind in _KINDS if kind in content), None)
+    return next((f"a {kind}" for kind, domain in _KINDS.items() if isinstance(content, domain)), None)
 
 
 _KINDS = {"choice": Choice, "float": FloatRange, "int": IntRange}
 
 
+# The tags differ from the keys, so that a problem's field is named without them.
 Domain = Annotated[
-    Annotated[Choice, Tag("choice")] | Annotated[FloatRange, Tag("float")] | Annotated[IntRange, Tag("int")],
+    Annotated[Choice, Tag("a choice")] | Annotated[FloatRange, Tag("a float")] | Annotated[IntRange, Tag("a int")],
     Discriminator(
         _kind,
         custom_error_type="no_domain",
@@ -107,12 +108,20 @@ Domain = Annotated[
 SearchSpace = dict[str, Domain]
 
 
+class SpaceFile(Spec):
+    """What a file in `search_spaces/` holds."""
+
+    space: SearchSpace
+
+
 def problems_in(space: SearchSpace, base: TrialSpec) -> Iterator[tuple[str, str]]:
     """(path, what is wrong with it) for every domain that does not fit the trial it is to vary."""
     known = searchable_paths(base)
     for path, domain in space.items():
         if path in FIXED:
             yield path, f"is not for searching: {FIXED[path]}"
+        elif (first := path.partition(".")[0]) in TrialSpec.model_fields and first not in SEARCHABLE:
+            yield path, f"is not for searching; a search varies {', '.join(SEARCHABLE)}"
         elif path not in known:
             yield path, f"is no field of this arm's trials; {did_you_mean(path, known)}"
         else:
@@ -125,7 +134,7 @@ def _refused(path: str, domain: Domain, base: TrialSpec) -> Iterator[str]:
             base.at(path, value)
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]
-            yield f"holds {shown(value)}, which the field refuses: {explained(detail, TrialSpec)}"
+            yield f"holds {shown(value)}: {refusal(detail, TrialSpec)}"
         except KeyError:
             yield f"cannot be set to {shown(value)}"
 

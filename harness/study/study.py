@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from harness.data.catalog import AnyDataset
 from harness.distill.catalog import AnyMethod
 from harness.models.catalog import AnyArchitecture
-from harness.source import Location, Problem, Source, SpecError, read_yaml
+from harness.source import Location, Problem, Source, SpecError, read_yaml, shown
 from harness.spec import Spec, problems_of
 from harness.study.shelf import NotOnShelfError, find
 from harness.study.space import SearchSpace, problems_in
@@ -150,13 +150,14 @@ class StudySpec(Spec):
     objectives: Objectives = Objectives(params="min")
     resources: Resources = Resources()
 
-    @model_validator(mode="after")
-    def _names_are_distinct(self) -> StudySpec:
-        names = [arm.name for arm in self.arms]
+    @field_validator("arms")
+    @classmethod
+    def _names_are_distinct(cls, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        names = [arm.name for arm in arms]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two arms are called {twice[0]}; give one of them a `label`")
-        return self
+        return arms
 
 
 @dataclass(frozen=True)
@@ -239,8 +240,12 @@ class _Loading:
         without = {key: value for key, value in arm.items() if key != "space"}
         if name is None:
             return without
+        if not isinstance(name, str):
+            message = f"{shown(name)} is neither the name of a search space nor a mapping of paths to domains"
+            self.problems.append(self.source.problem(("arms", index, "space"), message))
+            return without
         try:
-            source = read_yaml(find("search_spaces", str(name), beside=self.path))
+            source = read_yaml(find("search_spaces", name, beside=self.path))
         except NotOnShelfError as error:
             self.problems.append(self.source.problem(("arms", index, "space"), f'"{name}" {error}'))
             return without
@@ -259,9 +264,16 @@ class _Loading:
 
     def _misfits(self, spec: StudySpec) -> Iterator[Problem]:
         """What only shows once pair, student and arm meet."""
+        if spec.data.shortage:
+            yield self._problem(("data",), f"asks for too much: {spec.data.shortage}")
         for pair_index, pair in enumerate(spec.pairs):
+            if pair.data and pair.data.shortage:
+                yield self._problem(("pairs", pair_index, "data"), f"asks for too much: {pair.data.shortage}")
             if pair.checkpoint and not Path(pair.checkpoint.path).is_file():
-                yield self._problem(("pairs", pair_index, "checkpoint", "path"), "is no file here; correct the path")
+                yield self._problem(
+                    ("pairs", pair_index, "checkpoint", "path"),
+                    f"{shown(pair.checkpoint.path)} is no file here; correct the path",
+                )
             for student in pair.students:
                 for arm_index, arm in enumerate(spec.arms):
                     try:

@@ -94,7 +94,7 @@ def test_a_damaged_file_among_whole_ones_is_named(tmp_path: Path, kind: str, con
 def test_a_table_of_something_else_is_named(tmp_path: Path) -> None:
     write_run(tmp_path, [trial()])
     pq.write_table(pa.table({"colour": ["red"]}), tmp_path / "trials" / "x-1.parquet")
-    with pytest.raises(RunFolderError, match=r"x-1\.parquet: holds no records"):
+    with pytest.raises(RunFolderError, match=r"x-1\.parquet: is damaged \(it holds no records of this kind\)"):
         read_run(tmp_path)
 
 

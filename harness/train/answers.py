@@ -31,6 +31,11 @@ class Answers(ABC):
     def of(self, batch: Batch) -> Targets:
         """Targets of a batch's views; no gradient flows into them."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return 0
+
 
 class Nothing(Answers):
     """For methods without a teacher."""
@@ -63,6 +68,10 @@ class Remembered(Answers):
     def of(self, batch: Batch) -> Targets:
         view = view_number(batch.views, self.data)
         return {name: table[batch.indices, view] for name, table in self.tables.items()}
+
+    @property
+    def size(self) -> int:
+        return sum(table.numel() * table.element_size() for table in self.tables.values())
 
 
 def view_number(views: Views, data: ResidentData) -> Tensor:

@@ -19,8 +19,8 @@ from harness.train.answers import answers
 from harness.train.teachers import Teacher, frozen_part, teacher
 from harness.train.trial import TeacherSide, TeacherSpec, TrialSpec, precision, teacher_trial
 
-SIDES = 8
-"""Teacher sides kept at once; each may remember up to `answers.LIMIT` bytes."""
+REMEMBERED = 512 * 2**20
+"""Bytes of teachers' answers that a process keeps; the sides that were not used for longest go first."""
 
 
 class Workshop:
@@ -62,7 +62,7 @@ class Workshop:
         if key not in self._sides:
             self._sides[key] = self._new_side(spec, drained(self.teacher(spec.teacher, spec.data)))
         self._sides.move_to_end(key)
-        while len(self._sides) > SIDES:
+        while len(self._sides) > 1 and sum(side.answers.size for side in self._sides.values()) > REMEMBERED:
             self._sides.popitem(last=False)
         return self._sides[key]
 

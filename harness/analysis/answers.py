@@ -111,14 +111,20 @@ def in_words(row: dict[str, object]) -> str:
 def answer(confirmed: pd.DataFrame, compared: pd.DataFrame, averaged: pd.DataFrame) -> list[str]:
     """The study's answer in sentences that a newcomer understands; each carries n and an interval.
 
-    The differences averaged over students come first: they are the study's question in one number.
+    Where an arm is compared for several students, the difference averaged over them speaks: it is the study's
+    question in one number, and the report's table has the students one by one.
     """
     if confirmed.empty:
         return ["There is no answer yet: no config has been confirmed on the test split."]
     sentences = [
         f"{row['arm']} on {row['dataset']}, {row['student']} – {row['words']}." for _, row in averaged.iterrows()
     ]
+    spoken = (
+        set() if averaged.empty else set(zip(averaged["dataset"], averaged["baseline"], averaged["arm"], strict=True))
+    )
     for (dataset, baseline, arm), members in compared.groupby(["dataset", "baseline", "arm"], sort=False):
+        if (dataset, baseline, arm) in spoken:
+            continue
         sentences.append(f"On {dataset}, {arm} {_tally(members, str(baseline))}.")
     if compared.empty:
         sentences.append("No arm can be compared with scratch or kd: no two of them share confirmation seeds.")

@@ -111,26 +111,24 @@ class Agenda:
         for search in ready:
             self._continue(search.steps, search.wanted)
 
-    def _continue(self, steps: Steps, wanted: Iterable[str]) -> None:
-        try:
-            assignments = steps.send([self.known[id] for id in wanted])
-        except StopIteration:
-            return
-        self._go_on(steps, assignments)
-
     def _go_on(self, steps: Steps, assignments: list[Assignment]) -> None:
         """Puts what a search needs on the list; what is known already sends the search on at once."""
-        wanted = tuple(assignment.spec.id for assignment in assignments)
+        while (wanted := self._listed(assignments)) <= self.known.keys():
+            try:
+                assignments = steps.send([self.known[assignment.spec.id] for assignment in assignments])
+            except StopIteration:
+                return
+        self._searches.append(_Search(steps, tuple(assignments), wanted))
+
+    def _listed(self, assignments: list[Assignment]) -> set[str]:
+        """The ids of some assignments; those that nobody knows, has or waits for are put on the list."""
         listed = {assignment.spec.id for assignment in self._waiting} | self._running.keys() | self.known.keys()
         for assignment in assignments:
             if assignment.spec.id not in listed:
                 listed.add(assignment.spec.id)
                 attempt = self._attempts.get(assignment.spec.id, 0) + 1
                 self._waiting.append(replace(assignment, attempt=attempt))
-        if set(wanted) <= self.known.keys():
-            self._continue(steps, wanted)
-        else:
-            self._searches.append(_Search(steps, wanted))
+        return {assignment.spec.id for assignment in assignments}
 
     def _tolerate(self, trial: TrialRecord) -> None:
         if trial.status == "completed":

@@ -79,9 +79,12 @@ def objectives(result: Tried, cell: Cell, plan: Plan) -> list[float] | None:
 def finalists(tried: Sequence[Tried], best: int, cell: Cell, plan: Plan) -> list[Tried]:
     """The configs to confirm: the most accurate, or where size varies a spread of the front.
 
-    Equal configs count once, and so does a config that another proposal repeated.
+    A config that was proposed again counts once, by its first number, which its records carry.
     """
-    completed = {result.proposal.spec.id: result for result in tried if result.error is not None}
+    completed: dict[str, Tried] = {}
+    for result in tried:
+        if result.error is not None:
+            completed.setdefault(result.proposal.spec.id, result)
     ranked = sorted(completed.values(), key=lambda result: (result.error, result.proposal.number))
     if not cell.varies_size:
         return ranked[:best]

@@ -269,8 +269,10 @@ def _device(wanted: Device, plan: Plan) -> str:
 
 def _workers(device: str, plan: Plan) -> int:
     """As many trials as fit on the machine at a time."""
+    from joblib import cpu_count  # knows affinity and the quotas of containers, on every system
+
     resources = plan.study.spec.resources
-    of_cpus = len(os.sched_getaffinity(0)) // resources.cpus_per_trial
+    of_cpus = cpu_count() // resources.cpus_per_trial
     if device == "cuda":
         import torch
 

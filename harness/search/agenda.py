@@ -54,6 +54,7 @@ class Agenda:
     """What is to be run next; every account is on disk before anything follows from it."""
 
     def __init__(self, plan: Plan, store: Store, watchers: Iterable[Watcher] = ()) -> None:
+        """Raises `TooManyFailuresError` where an earlier run's teacher diverged."""
         self.plan, self.store, self.watchers = plan, store, tuple(watchers)
         stored = {trial.trial_id: trial for trial in store.trials()}
         self.known = {id: trial for id, trial in stored.items() if trial.status != "failed"}
@@ -66,9 +67,11 @@ class Agenda:
         self._ended = 0
         self.failed: list[TrialRecord] = []
         """Trials of this run that raised."""
+        for trial in self.known.values():
+            self._tolerate(trial)
         for cell in plan.cells:
             steps = search_cell(cell, plan)
-            self._go_on(steps, next(steps))
+            self._go_on(self._asking(steps, next(steps)))
 
     def next_pack(self) -> Pack | None:
         """What a free worker does now; None while all that is left waits for others, or at the end."""
@@ -109,26 +112,27 @@ class Agenda:
         ready = [search for search in self._searches if set(search.wanted) <= self.known.keys()]
         self._searches = [search for search in self._searches if search not in ready]
         for search in ready:
-            self._continue(search.steps, search.wanted)
+            self._go_on(search)
 
-    def _go_on(self, steps: Steps, assignments: list[Assignment]) -> None:
-        """Puts what a search needs on the list; what is known already sends the search on at once."""
-        while (wanted := self._listed(assignments)) <= self.known.keys():
+    def _go_on(self, search: _Search) -> None:
+        """Sends a search on for as long as all that it wants is known."""
+        while set(search.wanted) <= self.known.keys():
             try:
-                assignments = steps.send([self.known[assignment.spec.id] for assignment in assignments])
+                assignments = search.steps.send([self.known[id] for id in search.wanted])
             except StopIteration:
                 return
-        self._searches.append(_Search(steps, tuple(assignments), wanted))
+            search = self._asking(search.steps, assignments)
+        self._searches.append(search)
 
-    def _listed(self, assignments: list[Assignment]) -> set[str]:
-        """The ids of some assignments; those that nobody knows, has or waits for are put on the list."""
+    def _asking(self, steps: Steps, assignments: list[Assignment]) -> _Search:
+        """A search that wants some trials; those that nobody knows, runs or waits for are put on the list."""
+        wanted = tuple(assignment.spec.id for assignment in assignments)
         listed = {assignment.spec.id for assignment in self._waiting} | self._running.keys() | self.known.keys()
-        for assignment in assignments:
-            if assignment.spec.id not in listed:
-                listed.add(assignment.spec.id)
-                attempt = self._attempts.get(assignment.spec.id, 0) + 1
-                self._waiting.append(replace(assignment, attempt=attempt))
-        return {assignment.spec.id for assignment in assignments}
+        for id, assignment in zip(wanted, assignments, strict=True):
+            if id not in listed:
+                listed.add(id)
+                self._waiting.append(replace(assignment, attempt=self._attempts.get(id, 0) + 1))
+        return _Search(steps, wanted)
 
     def _tolerate(self, trial: TrialRecord) -> None:
         if trial.status == "completed":

@@ -1,0 +1,218 @@
+"""The agenda is a pure consequence of the plan and of the trials that ended, in whatever order they did."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.record import TrialRecord
+from harness.search.agenda import Agenda, TooManyFailuresError
+from harness.source import MissingError
+from harness.store.parquet import Store
+from harness.study.plan import Plan, plan
+from harness.train.account import Account, Assignment
+from tests.search.made_up import broken, completed, diverged, walk
+from tests.studies import TINY, TRIALS, study, tiny
+
+SCRATCH = TINY["arms"][0]
+WIDER = tiny(
+    pairs=[{**TINY["pairs"][0], "students": [{"name": "resnet", "depth": depth, "width": 2} for depth in (8, 14)]}],
+    search={"trials": 6, "replicates": 2, "batch": 2, "sampler": {"name": "tpe", "startup": 2}},
+)
+
+
+def planned(content: dict[str, Any] | None = None, **changes: Any) -> Plan:
+    return plan(study(content or tiny(**changes)))
+
+
+def ids(store: Store) -> list[str]:
+    return sorted(trial.trial_id for trial in store.trials())
+
+
+def test_every_trial_is_handed_out_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    handed_out = walk(Agenda(planned(), store), workers=3)
+    assert len(handed_out) == len({assignment.spec.id for assignment in handed_out}) == TRIALS
+    assert ids(store) == sorted(assignment.spec.id for assignment in handed_out)
+
+
+def test_students_wait_for_their_teacher(tmp_path: Path) -> None:
+    agenda = Agenda(planned(arms=TINY["arms"][1:]), Store(tmp_path))
+    (teacher,) = agenda.next_pack() or ()
+    assert teacher.spec.purpose == "teacher"
+    assert agenda.next_pack() is None
+    assert not agenda.is_finished  # it runs
+    agenda.ended(Account(completed(teacher), ()))
+    assert agenda.next_pack() is not None
+
+
+def test_a_teacher_that_two_arms_share_is_trained_once(tmp_path: Path) -> None:
+    arms = [TINY["arms"][1], {"method": {"name": "kd"}}]
+    handed_out = walk(Agenda(planned(arms=arms), Store(tmp_path)), workers=4)
+    assert [assignment.spec.purpose for assignment in handed_out].count("teacher") == 1
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6), workers=st.integers(1, 5))
+def test_who_ends_first_decides_nothing(seed: int, workers: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The same trials and the same finalists, with one worker or five, however they overtake each other."""
+    one, other = (Store(tmp_path_factory.mktemp("run")) for _ in range(2))
+    walk(Agenda(planned(WIDER), one))
+    walk(Agenda(planned(WIDER), other), workers=workers, order=random.Random(seed))
+    assert ids(one) == ids(other)
+
+
+def test_what_is_known_is_not_handed_out_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    whole = walk(Agenda(planned(), store), stop_after=5)
+    rest = Agenda(planned(), store)
+    assert rest.resumed == 5
+    more = walk(rest)
+    known = {assignment.spec.id for assignment in whole[:5]}
+    assert not known & {assignment.spec.id for assignment in more}
+    assert len(store.trials()) == TRIALS
+
+
+def test_a_finished_study_is_finished_at_once(tmp_path: Path) -> None:
+    walk(Agenda(planned(), Store(tmp_path)))
+    again = Agenda(planned(), Store(tmp_path))
+    assert again.is_finished
+    assert again.next_pack() is None
+
+
+@pytest.mark.parametrize("ended", range(0, 4 + 48 + 8, 7))
+def test_a_search_that_starts_again_walks_the_same_way(ended: int, tmp_path: Path) -> None:
+    """A sampler's state is never the only copy: a search with TPE that is cut anywhere proposes the same."""
+    whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
+    walk(Agenda(planned(WIDER), whole))
+    walk(Agenda(planned(WIDER), cut), workers=3, stop_after=ended)
+    walk(Agenda(planned(WIDER), cut), workers=2)
+    assert ids(cut) == ids(whole)
+
+
+def test_a_long_search_can_be_walked_through_again(tmp_path: Path) -> None:
+    """Hundreds of proposals that are known already follow one another without an end of the stack."""
+    few = {"method": {"name": "scratch"}, "space": {"training.batch_size": {"choice": [8, 16, 32]}}}
+    store = Store(tmp_path)
+    long = planned(
+        arms=[few], search={"trials": 1500, "batch": 1, "sampler": "random"}, confirm={"best": 3, "seeds": [0]}
+    )
+    assert len(walk(Agenda(long, store))) == 3 + 3
+    assert Agenda(long, store).is_finished
+
+
+# What does not go well.
+
+
+def test_what_a_lost_worker_reports_twice_counts_once(tmp_path: Path) -> None:
+    agenda = Agenda(planned(), Store(tmp_path))
+    (first,) = agenda.next_pack() or ()
+    agenda.ended(Account(completed(first, 0.25), ()))
+    agenda.ended(Account(completed(first, 0.75), ()))
+    (known,) = Store(tmp_path).trials()
+    assert known.validation_accuracy == 0.25
+
+
+def fails_at(number: int) -> Any:
+    """A judge who lets the search's trial of this number raise."""
+    count = iter(range(10**6))
+
+    def judge(assignment: Assignment) -> TrialRecord:
+        is_due = assignment.spec.purpose == "search" and next(count) == number
+        return broken(assignment) if is_due else completed(assignment)
+
+    return judge
+
+
+def test_a_failed_trial_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = Agenda(planned(), store)
+    walk(first, judge=fails_at(1))
+    (failed,) = first.failed
+    assert [trial.status for trial in store.trials()].count("failed") == 1
+    second = Agenda(planned(), store)
+    assert second.resumed == len(store.trials()) - 1
+    handed_out = walk(second)
+    assert (handed_out[0].spec.id, handed_out[0].attempt) == (failed.trial_id, 2)
+    assert second.failed == []
+    assert {trial.status for trial in store.trials()} == {"completed"}
+    assert len(list((tmp_path / "trials").iterdir())) > len(store.trials())  # both attempts stay on disk
+
+
+def test_a_run_whose_failures_were_mended_ends_where_it_would_have_without(tmp_path: Path) -> None:
+    well, mended = Store(tmp_path / "well"), Store(tmp_path / "mended")
+    walk(Agenda(planned(WIDER), well))
+    walk(Agenda(planned(WIDER), mended), judge=fails_at(3))
+    walk(Agenda(planned(WIDER), mended))
+    assert set(ids(well)) <= set(ids(mended))
+
+
+@pytest.mark.parametrize(("failures", "tolerated"), [(0.0, 0), (0.2, 2), (0.5, 5)])
+def test_too_many_failures_stop_the_search(failures: float, tolerated: int, tmp_path: Path) -> None:
+    agenda = Agenda(planned(WIDER | {"search": {**WIDER["search"], "failures": failures}}), Store(tmp_path))
+    with pytest.raises(TooManyFailuresError, match=r"of \d+ trials failed; the last, .*RuntimeError: broken") as stop:
+        walk(agenda, judge=lambda a: broken(a) if a.spec.purpose == "search" else completed(a))
+    assert stop.value.exit_code == 4
+    assert len(agenda.failed) == tolerated + 1
+    assert [trial.status for trial in Store(tmp_path).trials()].count("failed") == tolerated + 1
+
+
+def test_a_share_of_failures_that_is_tolerated_stops_nothing(tmp_path: Path) -> None:
+    agenda = Agenda(planned(search__failures=1), Store(tmp_path))
+    walk(agenda, judge=lambda a: broken(a) if a.spec.purpose == "search" else completed(a))
+    assert agenda.is_finished
+    assert len(agenda.failed) == 8
+
+
+def test_diverged_trials_are_results_and_tried_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    walk(Agenda(planned(), store), judge=lambda a: diverged(a) if a.spec.purpose == "search" else completed(a))
+    assert [trial.status for trial in store.trials()].count("diverged") == 8
+    assert Agenda(planned(), store).is_finished
+
+
+@pytest.mark.parametrize("end", [broken, diverged])
+def test_without_its_teacher_a_study_stops_at_every_run(end: Any, tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(TooManyFailuresError, match=r"the teacher resnet8-w4 (failed|diverged).*no student can"):
+            walk(
+                Agenda(planned(), Store(tmp_path)),
+                judge=lambda a: end(a) if a.spec.purpose == "teacher" else completed(a),
+            )
+
+
+def test_what_the_machine_lacks_is_nobodys_result(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(MissingError, match="no such data here") as stop:
+        walk(Agenda(planned(), store), judge=lambda a: broken(a, MissingError("no such data here")))
+    assert stop.value.exit_code == 3
+    assert store.trials() == []
+
+
+class Onlooker:
+    """Notes what it is told."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.seen = store, list[str]()
+
+    def began(self, pack: tuple[Assignment, ...]) -> None:
+        self.seen.append(f"began {pack[0].spec.id}")
+
+    def trained(self, epoch: Any) -> None:
+        self.seen.append("trained")
+
+    def ended(self, trial: TrialRecord) -> None:
+        assert trial.trial_id in ids(self.store)  # nothing is told before it is on disk
+        self.seen.append(f"ended {trial.trial_id}")
+
+
+def test_onlookers_are_told_of_every_trial_once_it_is_on_disk(tmp_path: Path) -> None:
+    onlooker = Onlooker(Store(tmp_path))
+    handed_out = walk(Agenda(planned(), Store(tmp_path), [onlooker]))
+    expected = [f"{what} {assignment.spec.id}" for assignment in handed_out for what in ("began", "ended")]
+    assert onlooker.seen == expected

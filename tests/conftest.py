@@ -1,0 +1,39 @@
+"""What several rooms of the tests share: one tiny study, run once by the command line, in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.store.parquet import Store
+from tests.studies import written
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that the tests read and do not change; `output` is what the search printed."""
+
+    runs: Path
+    study: Path
+    output: str
+
+    @property
+    def store(self) -> Store:
+        """Its records."""
+        return Store(self.runs / self.study.stem)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The tiny study, finished by `harness search --runner inline`."""
+    from typer.testing import CliRunner
+
+    from harness.cli import app
+
+    folder = tmp_path_factory.mktemp("finished")
+    path = written(folder)
+    told = CliRunner().invoke(app, ["search", "-s", str(path), "--runs", str(folder / "runs"), "--runner", "inline"])
+    assert told.exit_code == 0, told.output
+    return FinishedRun(folder / "runs", path, told.output)

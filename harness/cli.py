@@ -272,7 +272,7 @@ def _workers(device: str, plan: Plan) -> int:
     from joblib import cpu_count  # knows affinity and the quotas of containers, on every system
 
     resources = plan.study.spec.resources
-    of_cpus = cpu_count() // resources.cpus_per_trial
+    of_cpus = int(cpu_count()) // resources.cpus_per_trial
     if device == "cuda":
         import torch
 

@@ -1,0 +1,37 @@
+"""The members of a union of specs, as it is at run time: a new member is under contract without an edit here."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from harness.data.catalog import AnyDataset
+from harness.data.dataset import Dataset
+from harness.distill.catalog import AnyMethod
+from harness.distill.method import Method
+from harness.models.architecture import Architecture
+from harness.models.catalog import AnyArchitecture
+from harness.spec import Spec
+
+
+def _members(union: Any) -> list[Any]:
+    union = get_args(union)[0] if get_args(union) else union
+    return list(get_args(union) or (union,))
+
+
+METHODS: list[type[Method]] = _members(AnyMethod)
+ARCHITECTURES: list[type[Architecture]] = _members(AnyArchitecture)
+DATASETS: list[type[Dataset]] = _members(AnyDataset)
+
+# What a spec cannot do without, where it has a field of that name.
+NEEDED: dict[str, object] = {
+    "depth": 8,
+    "width": 4,
+    "constructor": "resnet18",
+    "callable": "tests.contract.foreign:small",
+}
+
+
+def smallest(kind: type[Spec]) -> Any:
+    """A member with its defaults, and something small for each field that has none."""
+    required = {name for name, field in kind.model_fields.items() if field.is_required()}
+    return kind.model_validate({name: NEEDED[name] for name in required})

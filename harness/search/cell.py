@@ -59,10 +59,10 @@ def search_cell(cell: Cell, plan: Plan) -> Steps:
             sampling.tell(proposal.number, objectives(result, cell, plan))
             tried.append(result)
 
-    for finalist in finalists(tried, plan.study.spec.confirm.best, cell, plan):
-        proposal = finalist.proposal
+    if best := [finalist.proposal for finalist in finalists(tried, study.spec.confirm.best, cell, plan)]:
         yield [
             Assignment(confirmation(proposal.spec, seed), study.name, cell.arm.name, proposal.number, proposal.point)
+            for proposal in best
             for seed in study.spec.confirm.seeds
         ]
 

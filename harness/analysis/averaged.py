@@ -11,8 +11,8 @@ from statistics import fmean
 
 import pandas as pd
 
-from harness.analysis.answers import corrected
 from harness.analysis.cells import COMPARABLE
+from harness.analysis.comparison import corrected
 from harness.analysis.statistics import paired_difference
 from harness.analysis.wording import counted
 

@@ -13,8 +13,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from harness.analysis.answers import ALIKE
 from harness.analysis.cells import arms_in_order, students_in_order
+from harness.analysis.comparison import ALIKE
 from harness.analysis.wording import counted, gain, probability
 from harness.report.canvas import canvas, log_range, round_ticks, styled
 from harness.report.palette import NEUTRAL, Look, lines, plain

@@ -16,9 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from harness.analysis.answers import answer, differences, gap, gap_in_words
 from harness.analysis.averaged import averaged
 from harness.analysis.cells import Pair, arms_in_order, of_pair, pairs, students_in_order
+from harness.analysis.comparison import answer, differences, gap, gap_in_words
 from harness.analysis.configs import readable_floor, search_configs
 from harness.analysis.confirmed import confirmed_rows, teachers
 from harness.analysis.curves import learning_curves, named_losses, search_history

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.analysis.answers import answer, differences
 from harness.analysis.averaged import averaged, mean_by_seed
+from harness.analysis.comparison import answer, differences
 from harness.analysis.confirmed import confirmed_rows
 from tests.records import confirmations, frame
 

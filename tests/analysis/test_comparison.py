@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.analysis.answers import ALIKE, BETTER, WORSE, answer, differences, gap, gap_in_words, verdict
+from harness.analysis.comparison import ALIKE, BETTER, WORSE, answer, differences, gap, gap_in_words, verdict
 from harness.analysis.confirmed import confirmed_rows
 from harness.store.query import Run
 from tests.records import confirmations, frame, trial

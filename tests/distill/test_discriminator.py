@@ -94,7 +94,9 @@ def test_the_penalty_is_of_the_weight_matrices_alone(regularisers: tuple[Regular
     network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1), nn.Linear(1, 2))
     for module, weight in ((network[1], [[1.0, -2.0]]), (network[2], [[3.0], [-4.0]])):
         module.weight.data = torch.tensor(weight)
-    assert float(Discriminator(regularisers=regularisers, mu=0.5).weight_penalty(network)) == pytest.approx(expected)
+    with torch.no_grad():
+        penalty = Discriminator(regularisers=regularisers, mu=0.5).weight_penalty(network)
+    assert float(penalty) == pytest.approx(expected)
 
 
 def test_the_order_of_regularisers_makes_no_other_discriminator() -> None:

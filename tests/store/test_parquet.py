@@ -117,6 +117,17 @@ def test_a_flipped_bit_is_never_misread(store: Store, which: int) -> None:
     assert noticed > 100  # the rest hit what Parquet does not use
 
 
+def test_a_footer_that_says_another_number_of_rows_is_never_believed(store: Store) -> None:
+    (told,), (_, path) = store.trials(), files(store)
+    epochs, whole = store.epochs(told), path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in (at for at in range(footer, len(whole)) if whole[at] == 2 * len(epochs)):  # Thrift's form of 3
+        for fewer in (2, 4):
+            path.write_bytes(whole[:place] + bytes([fewer]) + whole[place + 1 :])
+            assert store.epochs(told) in ([], epochs)
+    assert store.damaged
+
+
 def test_a_report_names_a_flipped_bit_too(store: Store) -> None:
     path, _ = files(store)
     whole = path.read_bytes()

@@ -56,7 +56,8 @@ class Agenda:
     def __init__(self, plan: Plan, store: Store, watchers: Iterable[Watcher] = ()) -> None:
         """Raises `TooManyFailuresError` where an earlier run's teacher diverged."""
         self.plan, self.store, self.watchers = plan, store, tuple(watchers)
-        stored = {trial.trial_id: trial for trial in store.trials()}
+        # A trial whose epochs are lost counts as not run: the report would have a hole.
+        stored = {trial.trial_id: trial for trial in store.trials() if not trial.epochs_done or store.epochs(trial)}
         self.known = {id: trial for id, trial in stored.items() if trial.status != "failed"}
         """Trials that need not run: those that ended, well or diverged, here or in an earlier run."""
         self.resumed = len(self.known)

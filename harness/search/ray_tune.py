@@ -13,6 +13,7 @@ import logging
 import shutil
 import tempfile
 import time
+from collections import Counter, deque
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,6 @@ class RayRunner:
                 name="packs",
                 storage_path=str(scratch / "tune"),
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=RETRIES),
             ),
         )
 
@@ -164,6 +164,8 @@ class _Source(Searcher):
         self.stopped_by: Exception | None = None
         """What the agenda raised, which ends the run early."""
         self._packs: dict[str, Pack] = {}
+        self._lost: deque[Pack] = deque()
+        self._losses: Counter[str] = Counter()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's own snapshots, which are never restored from."""
@@ -173,7 +175,7 @@ class _Source(Searcher):
         if self.stopped_by or self.agenda.is_finished:
             finished: Any = Searcher.FINISHED  # a word, in a place typed for configs
             return finished  # type: ignore[no-any-return]
-        pack = self.agenda.next_pack()
+        pack = self._lost.popleft() if self._lost else self.agenda.next_pack()
         if pack is None:
             return None
         self._packs[trial_id] = pack
@@ -185,10 +187,23 @@ class _Source(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if result and not error:
             self._hear(result)
-        for assignment in self._packs.pop(trial_id, ()):
-            if error:
-                lost = LostWorkerError(f"its worker died {RETRIES + 1} times, the last under this trial")
-                self._take(Account(failed(assignment, lost, started=now()), ()))
+        pack = self._packs.pop(trial_id, ())
+        if error and (rest := tuple(one for one in pack if one.spec.id not in self.agenda.known)):
+            self._lose(rest)
+
+    def _lose(self, pack: Pack) -> None:
+        """Gives a pack whose worker died to another.
+
+        Tune's own retries leave out a worker that dies between two packs, with the next one in its hands.
+        """
+        first = pack[0].spec.id
+        self._losses[first] += 1
+        if self._losses[first] <= RETRIES:
+            self._lost.append(pack)
+            return
+        lost = LostWorkerError(f"its worker died {RETRIES + 1} times, the last under this trial")
+        for assignment in pack:
+            self._take(Account(failed(assignment, lost, started=now()), ()))
 
     def _hear(self, result: dict[str, Any]) -> None:
         for item in result.pop("news", ()):

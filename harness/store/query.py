@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.record import EpochRecord, TrialRecord
+from harness.source import MissingError
 from harness.store.parquet import arrow_schema, read_records
 
 _TRIALS = """
@@ -36,7 +37,7 @@ _EPOCHS = r"""
 """
 
 
-class RunFolderError(Exception):
+class RunFolderError(MissingError):
     """A folder that is no readable run; the message names the file and the remedy."""
 
 

@@ -1,0 +1,103 @@
+"""Whatever is killed, and whenever: nothing that ended is lost or run again, and nothing lives on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import app
+from tests.faults.processes import (
+    LONGER_TRIALS,
+    alive,
+    assert_whole,
+    command,
+    finished,
+    started,
+    store,
+    trial_files,
+    wait_for,
+    workers,
+)
+
+AFTER = 3
+"""Trials on disk when the blow falls."""
+
+
+@pytest.mark.parametrize("runner", ["inline", "ray"])
+def test_a_killed_search_goes_on_and_repeats_nothing(runner: str, tmp_path: Path) -> None:
+    line = command(tmp_path, runner)
+    with started(line) as process:
+        wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
+        below = workers(process.pid)
+        assert bool(below) == (runner == "ray")
+        os.kill(process.pid, signal.SIGKILL)  # the driver alone: the rest must notice
+        process.wait()
+        wait_for(lambda: not alive(below), seconds=30)
+    before = trial_files(tmp_path)
+    assert AFTER <= len(before) < LONGER_TRIALS
+    again = finished(line)
+    assert again.returncode == 0, again.stdout
+    assert f"Continuing: {len(before)} trials are on disk" in again.stdout
+    assert_whole(tmp_path)
+    after = trial_files(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert "harness reproduce" in again.stdout  # the leaderboard is there, and the report
+    assert (store(tmp_path).root / "report.html").stat().st_size > 10_000
+
+
+def test_a_killed_worker_costs_no_trial(tmp_path: Path) -> None:
+    """Its trial goes on from its checkpoint, in another process, and the study never notices."""
+    with started(command(tmp_path, "ray", "--workers", "1")) as process:
+        wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
+        (victim,) = workers(process.pid)
+        os.kill(victim, signal.SIGKILL)
+        replacement = wait_for(lambda: [pid for pid in workers(process.pid) if pid != victim])
+        assert victim not in replacement
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+    assert_whole(tmp_path)
+
+
+@pytest.mark.parametrize("runner", ["inline", "ray"])
+def test_an_interrupted_search_stops_at_once_and_goes_on(runner: str, tmp_path: Path) -> None:
+    with started(command(tmp_path, runner)) as process:
+        wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
+        below = workers(process.pid)
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the whole group
+        output, _ = process.communicate(timeout=60)
+        assert time.monotonic() - began < 5
+        assert process.returncode == 130
+        assert "Every trial that finished is on disk; the same command continues." in output
+        assert "Traceback" not in output
+        wait_for(lambda: not alive(below), seconds=30)
+    before = trial_files(tmp_path)
+    again = CliRunner().invoke(app, command(tmp_path, "inline")[1:])
+    assert again.exit_code == 0, again.output
+    assert_whole(tmp_path)
+    after = trial_files(tmp_path)
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_terminated_search_is_told_as_interrupted(tmp_path: Path) -> None:
+    with started(command(tmp_path, "inline")) as process:
+        wait_for(lambda: len(trial_files(tmp_path)) >= 1)
+        process.terminate()
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the same command continues" in output
+
+
+def test_a_second_search_of_a_run_is_refused(tmp_path: Path) -> None:
+    """This process holds the run, as a search does; another one comes."""
+    with store(tmp_path).writing():
+        second = finished(command(tmp_path, "inline"))
+    assert second.returncode == 2
+    assert "another search is writing" in second.stdout
+    assert "Traceback" not in second.stdout
+    assert trial_files(tmp_path) == {}

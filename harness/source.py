@@ -54,11 +54,18 @@ class MissingError(UserError):
     exit_code = 3
 
 
+KNOWN = 12
+"""Names that a message lists before it only counts."""
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`did you mean ksan?`, or the list of what is known."""
     names = sorted(known)
     close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(names) or 'none'}"
+    if close:
+        return f"did you mean {close[0]}?"
+    rest = f", … ({len(names) - KNOWN} more)" if len(names) > KNOWN else ""
+    return f"known: {', '.join(names[:KNOWN]) or 'none'}{rest}"
 
 
 def shown(value: object) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.answers import differences
 from harness.analysis.cells import arms_in_order
+from harness.analysis.comparison import differences
 from harness.analysis.configs import search_configs
 from harness.analysis.confirmed import confirmed_rows, teachers
 from harness.analysis.pareto import pareto_front

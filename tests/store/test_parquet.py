@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.record import EpochRecord, Provenance, TrialRecord
-from harness.store.parquet import RunLockedError, Store, arrow_schema, replacing
+from harness.store.parquet import OtherVersionError, RunLockedError, Store, arrow_schema, replacing
 from harness.store.query import RunFolderError, read_run
 from tests.records import STUDY, diverged, epochs_of, failed, trial, write_run
 
@@ -240,4 +240,16 @@ def test_trouble_of_the_machine_is_no_damage(store: Store) -> None:
     path.symlink_to(store.root / "not-mounted")
     with pytest.raises(FileNotFoundError):
         store.trials()
+    assert store.damaged == []
+
+
+def test_a_file_of_another_version_is_refused_and_left_where_it_is(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(trial(), [])
+    (path,) = (tmp_path / "trials").glob("*.parquet")
+    table = pq.read_table(path).replace_schema_metadata({"ksan-harness.records": "999"})
+    pq.write_table(table.drop_columns(["attempt"]), path, write_page_checksum=True)
+    with pytest.raises(OtherVersionError, match="another version of the harness"):
+        store.trials()
+    assert path.exists()
     assert store.damaged == []

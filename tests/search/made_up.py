@@ -10,6 +10,7 @@ from harness.record import TrialRecord
 from harness.search.agenda import Agenda
 from harness.store.parquet import now
 from harness.train.account import Account, Assignment, failed
+from tests.records import epochs_of
 
 Judge = Callable[[Assignment], TrialRecord]
 
@@ -40,6 +41,11 @@ def broken(assignment: Assignment, error: Exception | None = None) -> TrialRecor
     return failed(assignment, error or RuntimeError("broken"), now())
 
 
+def account(trial: TrialRecord) -> Account:
+    """A record with the epochs that it says it had."""
+    return Account(trial, tuple(epochs_of(trial)))
+
+
 def walk(
     agenda: Agenda,
     judge: Judge = completed,
@@ -56,6 +62,6 @@ def walk(
             busy.extend(pack)
             handed_out.extend(pack)
         assignment = busy.pop(order.randrange(len(busy)) if order else 0)
-        agenda.ended(Account(judge(assignment), ()))
+        agenda.ended(account(judge(assignment)))
         ended += 1
     return handed_out

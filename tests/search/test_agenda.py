@@ -15,8 +15,8 @@ from harness.search.agenda import Agenda, TooManyFailuresError
 from harness.source import MissingError
 from harness.store.parquet import Store
 from harness.study.plan import Plan, plan
-from harness.train.account import Account, Assignment
-from tests.search.made_up import broken, completed, diverged, walk
+from harness.train.account import Assignment
+from tests.search.made_up import account, broken, completed, diverged, walk
 from tests.studies import TINY, TRIALS, study, tiny
 
 SCRATCH = TINY["arms"][0]
@@ -47,7 +47,7 @@ def test_students_wait_for_their_teacher(tmp_path: Path) -> None:
     assert teacher.spec.purpose == "teacher"
     assert agenda.next_pack() is None
     assert not agenda.is_finished  # it runs
-    agenda.ended(Account(completed(teacher), ()))
+    agenda.ended(account(completed(teacher)))
     assert agenda.next_pack() is not None
 
 
@@ -112,8 +112,8 @@ def test_a_long_search_can_be_walked_through_again(tmp_path: Path) -> None:
 def test_what_a_lost_worker_reports_twice_counts_once(tmp_path: Path) -> None:
     agenda = Agenda(planned(), Store(tmp_path))
     (first,) = agenda.next_pack() or ()
-    agenda.ended(Account(completed(first, 0.25), ()))
-    agenda.ended(Account(completed(first, 0.75), ()))
+    agenda.ended(account(completed(first, 0.25)))
+    agenda.ended(account(completed(first, 0.75)))
     (known,) = Store(tmp_path).trials()
     assert known.validation_accuracy == 0.25
 

@@ -1,0 +1,68 @@
+"""The display counts what ended, and shows every name as it was written."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.search.agenda import Agenda
+from harness.search.display import Display
+from harness.store.parquet import Store
+from harness.study.plan import plan
+from tests.search.made_up import Judge, broken, completed, walk
+from tests.studies import LABEL, TRIALS, study
+
+
+class Clock:
+    """A minute passes between two looks."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 60
+        return self.now
+
+
+def shown(
+    tmp_path: Path, terminal: bool, judge: Judge = completed, stop_after: int | None = None
+) -> tuple[Display, str]:
+    planned, screen = plan(study()), io.StringIO()
+    display = Display(planned, Console(file=screen, width=200, force_terminal=terminal), 1, Clock())
+    agenda = Agenda(planned, Store(tmp_path), [display])
+    display.resume(agenda)
+    with display:
+        walk(agenda, judge, stop_after=stop_after)
+        if terminal:
+            display.console.print(display)
+    return display, screen.getvalue()
+
+
+def test_plain_lines_tell_how_far_it_is(tmp_path: Path) -> None:
+    _, text = shown(tmp_path, terminal=False)
+    lines = text.splitlines()
+    assert lines[0].startswith(f"1/{TRIALS} trials, 0 failed")
+    assert lines[-1].startswith(f"{TRIALS}/{TRIALS} trials, 0 failed, best on validation")
+    assert "left" in lines[0]
+    assert "\x1b" not in text
+
+
+def test_a_second_run_says_what_it_does_not_repeat(tmp_path: Path) -> None:
+    shown(tmp_path, terminal=False, stop_after=5)
+    display, text = shown(tmp_path, terminal=False)
+    assert text.startswith("Continuing: 5 trials are on disk and are not run again.")
+    assert display.done == TRIALS
+
+
+def test_a_failure_is_told_when_it_happens(tmp_path: Path) -> None:
+    _, text = shown(
+        tmp_path, terminal=False, judge=lambda a: broken(a) if a.proposal == 0 else completed(a), stop_after=1
+    )
+    assert "failed: scratch on resnet8-w2: RuntimeError: broken" in text
+
+
+def test_the_table_shows_labels_as_text(tmp_path: Path) -> None:
+    display, text = shown(tmp_path, terminal=True)
+    assert LABEL in text
+    assert display.seconds_left is not None

@@ -304,7 +304,7 @@ def _runner(name: RunnerName, plan: Plan, store: Store, device: str, workers: in
 
 def _run_folder(runs: Path, study: str) -> Path:
     """The folder of a study's run; raises `MissingError` where it was never run."""
-    folder = runs / Path(study).stem
+    folder = runs / Path(study).name.removesuffix(".yaml").removesuffix(".yml")
     if not (folder / "study.json").is_file():
         there = ", ".join(sorted(path.parent.name for path in runs.glob("*/study.json"))) or "none"
         raise MissingError(f"{study} has no run in {runs} (there: {there}); run `harness search --study {study}` first")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,10 +34,16 @@ def command(folder: Path, runner: str, *more: str) -> list[str]:
 
 
 @contextmanager
-def started(line: list[str], **more: Any) -> Iterator[subprocess.Popen[str]]:
+def started(line: list[str]) -> Iterator[subprocess.Popen[str]]:
     """A process in a group of its own, of which nothing is left when the block ends."""
+    scratch = tempfile.mkdtemp(prefix="t")  # short: Ray puts sockets in it
     process = subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **more
+        line,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": scratch},
     )
     try:
         yield process
@@ -43,6 +51,7 @@ def started(line: list[str], **more: Any) -> Iterator[subprocess.Popen[str]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def finished(line: list[str]) -> subprocess.CompletedProcess[str]:

@@ -168,6 +168,9 @@ class _Reading:
         for key_node, value_node in node.value:
             key = str(key_node.value)
             place = (*location, key)
+            if not isinstance(key_node, yaml.ScalarNode) or key == "<<":
+                self._note(key_node, location, "has a key that is no plain name; write `name: value`")
+                continue
             if key in content:
                 self._note(key_node, place, "is given twice; keep one")
             self.lines[place] = key_node.start_mark.line + 1

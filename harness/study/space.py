@@ -9,6 +9,7 @@ Every path and every bound is checked against the trial's own fields before anyt
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated, Any
@@ -21,11 +22,16 @@ from harness.train.trial import TrialSpec
 
 Value = float | int | str | bool | list[Any] | dict[str, Any] | None
 
-SEARCHABLE = ("method", "training", "student")
+SEARCHABLE = ("method.", "training.", "student.")
+"""What lies below them; another method, say, is another arm."""
 FIXED = {
     "training.epochs": "values at different lengths cannot be compared; set it in the study's `training`",
     "training.evaluate_every": "it decides what is looked at, not what is trained; set it in the study's `training`",
 }
+
+
+FEW = 1000
+"""Whole numbers that are all tried; a try takes a tenth of a millisecond."""
 
 
 class Choice(Spec):
@@ -35,7 +41,7 @@ class Choice(Spec):
 
     @model_validator(mode="after")
     def _are_distinct(self) -> Choice:
-        texts = [shown(value) for value in self.choice]
+        texts = [json.dumps(value, sort_keys=True) for value in self.choice]
         if len(set(texts)) < len(texts):
             raise ValueError("a value stands twice; keep one")
         return self
@@ -53,12 +59,19 @@ class _Range(Spec):
     def _rises(self) -> _Range:
         low, high = self.bounds  # type: ignore[attr-defined]
         step = self.step  # type: ignore[attr-defined]
+        free = None if isinstance(low, float) else 1
         if low >= high:
             raise ValueError(f"the lower bound {low} is not below the upper bound {high}")
         if self.log and low <= 0:
             raise ValueError(f"a logarithmic range begins above 0, not at {low}")
-        if self.log and step not in (None, 1):
-            raise ValueError("a range is either logarithmic or stepped")
+        if self.log and step != free:
+            raise ValueError("a range is either logarithmic or stepped; remove one of the two")
+        steps = (high - low) / (step or 1)
+        if step != free and steps < 1:
+            raise ValueError(f"a step of {step} is longer than the range from {low} to {high}")
+        if step != free and abs(steps - round(steps)) > 1e-9 * steps:
+            last = low + (high - low) // step * step
+            raise ValueError(f"steps of {step} from {low} do not end at {high} but at {last}; write that")
         return self
 
 
@@ -83,7 +96,7 @@ class IntRange(_Range):
         """All values where they are few (some fields refuse values in between), else the bounds."""
         low, high = self.bounds
         values = range(low, high + 1, self.step)
-        return tuple(values) if len(values) <= 64 and not self.log else self.bounds
+        return tuple(values) if len(values) <= FEW else self.bounds
 
 
 def _kind(content: object) -> str | None:
@@ -118,10 +131,13 @@ def problems_in(space: SearchSpace, base: TrialSpec) -> Iterator[tuple[str, str]
     """(path, what is wrong with it) for every domain that does not fit the trial it is to vary."""
     known = searchable_paths(base)
     for path, domain in space.items():
-        if path in FIXED:
+        within = next((other for other in space if path.startswith(f"{other}.")), None)
+        if within:
+            yield path, f"lies within {within}, which is searched too; keep one of the two"
+        elif path in FIXED:
             yield path, f"is not for searching: {FIXED[path]}"
-        elif (first := path.partition(".")[0]) in TrialSpec.model_fields and first not in SEARCHABLE:
-            yield path, f"is not for searching; a search varies {', '.join(SEARCHABLE)}"
+        elif path.partition(".")[0] in TrialSpec.model_fields and not path.startswith(SEARCHABLE):
+            yield path, f"is not for searching; a search varies fields of {', '.join(SEARCHABLE).replace('.', '')}"
         elif path not in known:
             yield path, f"is no field of this arm's trials; {did_you_mean(path, known)}"
         else:
@@ -141,7 +157,7 @@ def _refused(path: str, domain: Domain, base: TrialSpec) -> Iterator[str]:
 
 def searchable_paths(spec: TrialSpec) -> list[str]:
     """The dotted paths of all fields that a search may vary."""
-    return [path for path in _paths(spec, "") if path.split(".")[0] in SEARCHABLE and path not in FIXED]
+    return [path for path in _paths(spec, "") if path.startswith(SEARCHABLE) and path not in FIXED]
 
 
 def _paths(spec: BaseModel, prefix: str) -> Iterator[str]:

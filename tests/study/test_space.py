@@ -86,10 +86,34 @@ def test_every_range_that_rises_is_a_domain(low: float, width: float) -> None:
 
 def test_few_whole_numbers_are_all_tried_and_many_at_their_bounds() -> None:
     few, stepped, many, log = space(
-        a={"int": [1, 4]}, b={"int": [8, 20], "step": 6}, c={"int": [1, 1000]}, d={"int": [1, 4], "log": True}
+        a={"int": [1, 4]}, b={"int": [8, 20], "step": 6}, c={"int": [1, 1001]}, d={"int": [1, 4], "log": True}
     ).values()
     assert (few.extremes(), stepped.extremes()) == ((1, 2, 3, 4), (8, 14, 20))
-    assert (many.extremes(), log.extremes()) == ((1, 1000), (1, 4))
+    assert (many.extremes(), log.extremes()) == ((1, 1001), (1, 2, 3, 4))
+
+
+def test_a_field_and_a_part_of_it_are_not_searched_at_once() -> None:
+    both = space(training__schedule={"choice": [{"name": "cosine"}]}, training__schedule__warmup={"float": [0, 0.5]})
+    ((path, message),) = problems_in(both, trial("kd"))
+    assert path == "training.schedule.warmup"
+    assert message == "lies within training.schedule, which is searched too; keep one of the two"
+
+
+@pytest.mark.parametrize(
+    ("domain", "message"),
+    [
+        ({"float": [1, 10], "step": 100}, "a step of 100.0 is longer than the range from 1.0 to 10.0"),
+        ({"int": [1, 10], "step": 4}, "steps of 4 from 1 do not end at 10 but at 9; write that"),
+        ({"float": [1, 10], "step": 1, "log": True}, "either logarithmic or stepped"),
+    ],
+)
+def test_a_step_fits_its_range(domain: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        space(x=domain)
+
+
+def test_long_choices_that_begin_alike_are_two() -> None:
+    assert space(x={"choice": ["a" * 80 + "b", "a" * 80 + "c"]})
 
 
 def test_depths_between_which_the_network_cannot_be_built_need_a_step() -> None:
@@ -111,7 +135,10 @@ def test_whole_settings_may_be_chosen() -> None:
 def test_every_field_that_can_be_searched_can_be_set_to_what_it_is(kind: type[Method]) -> None:
     base = trial(kind().name)
     paths = searchable_paths(base)
-    assert {path.partition(".")[0] for path in paths} == {"method", "training", "student"}
+    of_method = {"method"} if len(type(base.method).model_fields) > 1 else set()
+    assert {path.partition(".")[0] for path in paths} == {"training", "student"} | of_method
+        {"method"} if base.method.name == "scratch" else set()
+    )
     assert not set(FIXED) & set(paths)
     for path in paths:
         assert base.at(path, base.value_at(path)) == base

@@ -193,7 +193,7 @@ SPACES = [
     ),
     (
         "{data.shift: {int: [1, 2]}}",
-        "s.yaml:9: arms[1].space.data.shift is not for searching; a search varies method, training, student",
+        "s.yaml:9: arms[1].space.data.shift is not for searching; a search varies fields of method, training, student",
     ),
     ("{method.weights.logits: {float: [-1, 2]}}", f"{LOGITS} holds -1.0: is too small; it must be at least 0.0"),
     ("{method.weights.logits: {choice: [1, true]}}", f"{LOGITS} holds true: is no number; write one, such as 0.1"),
@@ -221,7 +221,7 @@ SPACES = [
     ),
     (
         "{method.weights.logits: {int: [1, 8], log: true, step: 2}}",
-        f"{LOGITS} is refused: a range is either logarithmic or stepped",
+        f"{LOGITS} is refused: a range is either logarithmic or stepped; remove one of the two",
     ),
     (
         "{student.depth: {int: [8, 20]}}",

@@ -137,8 +137,6 @@ def test_every_field_that_can_be_searched_can_be_set_to_what_it_is(kind: type[Me
     paths = searchable_paths(base)
     of_method = {"method"} if len(type(base.method).model_fields) > 1 else set()
     assert {path.partition(".")[0] for path in paths} == {"training", "student"} | of_method
-        {"method"} if base.method.name == "scratch" else set()
-    )
     assert not set(FIXED) & set(paths)
     for path in paths:
         assert base.at(path, base.value_at(path)) == base

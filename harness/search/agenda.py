@@ -132,7 +132,9 @@ class Agenda:
         for id, assignment in zip(wanted, assignments, strict=True):
             if id not in listed:
                 listed.add(id)
-                self._waiting.append(replace(assignment, attempt=self._attempts.get(id, 0) + 1))
+                # A teacher goes first: the longest trial, for which most of the others wait.
+                put = self._waiting.appendleft if assignment.spec.purpose == "teacher" else self._waiting.append
+                put(replace(assignment, attempt=self._attempts.get(id, 0) + 1))
         return _Search(steps, wanted)
 
     def _tolerate(self, trial: TrialRecord) -> None:

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from harness.record import EpochRecord, Provenance, TrialRecord
-from harness.source import UserError
+from harness.source import MissingError, UserError
 
 Record = TypeVar("Record", EpochRecord, TrialRecord)
 
@@ -150,9 +150,18 @@ class Store:
         return self.root / "students"
 
     def frozen_study(self) -> dict[str, Any] | None:
-        """The resolved study that this run began with, or None for a new run."""
+        """The resolved study that this run began with, or None for a new run.
+
+        Raises `MissingError` where it cannot be read: without it nobody knows what the records answer.
+        """
         path = self.root / "study.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        try:
+            study: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        except ValueError as error:
+            raise MissingError(
+                f"{path} is damaged ({error}); copy it from a backup, or move {self.root} away"
+            ) from error
+        return study
 
     def freeze_study(self, resolved: dict[str, Any], text: str) -> None:
         """Keeps the study as asked, so that the run can be told from another study's later."""

@@ -184,6 +184,7 @@ def base_trial(study: StudySpec, pair: Pair, student: AnyArchitecture, arm: Arm)
         checkpoint=pair.checkpoint,
     )
     return TrialSpec(
+        arm=arm.name,
         data=pair.data or study.data,
         teacher=teacher if arm.method.needs_teacher else None,
         student=student,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, Self
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from harness.spec import Spec
 
@@ -56,8 +56,13 @@ def make_repeatable(threads: int) -> None:
 
 def state_digest(module: nn.Module) -> str:
     """SHA-256 over a module's parameters and buffers, in the order of their names."""
+    return tensors_digest(module.state_dict())
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over named tensors, their shapes and types, in the order of their names."""
     digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
+    for name, value in sorted(tensors.items()):
         flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         digest.update(f"{name}:{tuple(value.shape)}:{value.dtype};".encode())
         digest.update(flat.numpy().tobytes())

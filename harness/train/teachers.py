@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file, save_file
 from torch import nn
 
@@ -32,8 +32,10 @@ from harness.source import MissingError
 from harness.spec import content_id
 from harness.store.parquet import replacing, write_text_whole
 from harness.train.evaluate import Score, evaluate
-from harness.train.seeds import seeded, state_digest
+from harness.train.seeds import seeded, state_digest, tensors_digest
 from harness.train.trial import Checkpoint, TrialSpec, run_trial
+
+_DIGEST = "sha256"
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,11 @@ def _kept(spec: TrialSpec, folder: Path, device: torch.device) -> Teacher | None
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
-    """A module's state as safetensors, whole or absent."""
+    """A module's state as safetensors with its digest, whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     with replacing(path) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, temporary)
+        save_file(state, temporary, metadata={_DIGEST: tensors_digest(state)})
 
 
 def file_digest(path: Path) -> str:
@@ -187,11 +190,17 @@ def frozen_part(
 
 
 def _filled(part: TeacherPart, path: Path) -> bool:
+    """Takes up a part's weights if they are those that were saved; touches nothing of it otherwise."""
     try:
-        part.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError):
+        with safe_open(path, "pt") as file:
+            noted = (file.metadata() or {}).get(_DIGEST)
+        state = load_file(path)
+    except SafetensorError:
+        noted, state = None, {}
+    if not state or tensors_digest(state) != noted:
         path.replace(path.with_name(path.name + ".damaged"))
         return False
+    part.load_state_dict(state)
     return True
 
 

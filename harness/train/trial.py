@@ -58,6 +58,8 @@ class TrialSpec(Spec):
     """Everything that decides a trial's numbers; its id is the trial's."""
 
     purpose: Purpose = "search"
+    arm: str = ""
+    """The arm whose trial it is: two arms that come to the same config keep a record each."""
     data: AnyDataset
     teacher: TeacherSpec | None = None
     student: AnyArchitecture

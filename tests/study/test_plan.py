@@ -138,3 +138,11 @@ def test_the_shipped_studies_have_a_plan_with_a_predicted_cost(name: str) -> Non
     per_trial = planned.predicted_seconds / planned.trial_count
     assert per_trial > 0
     assert max(map(predicted_seconds, planned.teachers)) > per_trial  # a teacher is the larger network
+
+
+def test_two_arms_that_come_to_one_config_keep_trials_of_their_own() -> None:
+    arms = [{"label": "tuned", "method": {"name": "scratch"}, "space": "scratch"}, {"method": {"name": "scratch"}}]
+    tuned, fixed = plan(study(tiny(arms=arms))).cells
+    assert tuned.base.method == fixed.base.method
+    assert tuned.base.id != fixed.base.id
+    assert tuned.base.config_id != fixed.base.config_id

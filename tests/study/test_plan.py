@@ -141,7 +141,7 @@ def test_the_shipped_studies_have_a_plan_with_a_predicted_cost(name: str) -> Non
 
 
 def test_two_arms_that_come_to_one_config_keep_trials_of_their_own() -> None:
-    arms = [{"label": "tuned", "method": {"name": "scratch"}, "space": "scratch"}, {"method": {"name": "scratch"}}]
+    arms = [{**TINY["arms"][0], "label": "tuned"}, {"method": {"name": "scratch"}}]
     tuned, fixed = plan(study(tiny(arms=arms))).cells
     assert tuned.base.method == fixed.base.method
     assert tuned.base.id != fixed.base.id

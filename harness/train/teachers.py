@@ -82,6 +82,9 @@ def teacher(
                 yield epochs[-1]
             known = _frozen(outcome.student, outcome.validation, tuple(epochs), outcome.train_seconds)
             _keep(known, spec, folder)
+            # The process that trained it goes on with what all others read: training may have left the weights in
+            # another memory layout (channels_last), in which the same network rounds its logits differently.
+            known = _kept(spec, folder, device) or known
         else:
             yield from known.epochs
     return known

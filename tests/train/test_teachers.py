@@ -12,12 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.data.digits import Digits
+from harness.distill.anc import ANC
 from harness.distill.ksan import KSAN
+from harness.models.resnet import ResNet
 from harness.source import MissingError
 from harness.train.evaluate import evaluate
+from harness.train.optim import Training
 from harness.train.seeds import state_digest
 from harness.train.teachers import Teacher, file_digest, save_weights
-from harness.train.trial import Checkpoint, TeacherSpec, teacher_trial
+from harness.train.trial import Checkpoint, TeacherSpec, TrialSpec, teacher_trial
 from harness.train.workshop import Workshop, drained
 from tests.train.small import CPU, DATA, TEACHER, exhausted, small_trial, timeless
 
@@ -269,3 +273,13 @@ def test_a_damaged_part_is_set_aside_and_trained_again(content: bytes, tmp_path:
 def test_a_teachers_trial_belongs_to_nobody() -> None:
     trial = teacher_trial(TEACHER, DATA)
     assert (trial.purpose, trial.method.name, trial.student) == ("teacher", "scratch", TEACHER.network)
+
+
+def test_the_process_that_trained_a_teacher_hears_what_all_others_hear(tmp_path: Path) -> None:
+    training = Training(epochs=1, batch_size=64, channels_last=True)  # leaves the weights in another memory layout
+    teacher = TeacherSpec(network=ResNet(depth=20, width=16), training=training)
+    spec = TrialSpec(data=Digits(), teacher=teacher, student=ResNet(depth=8, width=2), method=ANC(), training=training)
+    trained, loaded = (Workshop(tmp_path, tmp_path, torch.device("cpu")).side(spec) for _ in range(2))
+    assert trained is not None
+    assert loaded is not None
+    assert trained.pairing == loaded.pairing

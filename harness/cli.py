@@ -6,6 +6,7 @@ machine · 4 too many failed trials · 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -120,10 +121,10 @@ def search(
         failed = carry_out(planned, store, runs_trials, Display(planned, console, count))
         for path in store.damaged:
             console.print(Text(f"{path} could not be read; it was set aside and its trial was run again", "yellow"))
-        page = write_report(store.root)
         console.print()
         print_front([store.root], console)
         print_leaderboard([store.root], console)
+        page = write_report(store.root)  # last: a full disk must not hide what was found
         console.print(Text(f"report: {page}", style="bold"), soft_wrap=True)
         if failed:
             console.print(Text(f"{len(failed)} trials failed; the same command tries them again", style="red"))
@@ -313,4 +314,7 @@ def _run_folder(runs: Path, study: str) -> Path:
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ± shows a ? instead
     app()

@@ -56,7 +56,7 @@ class Provenance:
     commit: str | None
     """Git commit of the harness where it runs from a checkout, with `+` when the tree has changes."""
     data_fingerprint: str
-    """SHA-256 over images and labels, before any split."""
+    """SHA-256 over images and labels beside the test images, and over the settings that cut and augment them."""
 
 
 @dataclass(frozen=True)

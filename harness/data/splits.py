@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Splits:
     train: Images
     validation: Images
     fingerprint: str
-    """Of all images but the test images, before the cut."""
+    """Of all images but the test images, and of how they are cut and augmented."""
 
 
 class TestSplitSealedError(Exception):
@@ -57,7 +58,12 @@ def cut(data: Dataset, root: Path) -> Splits:
         raise ValueError(f"{data.name} says that it has {data.pool} images beside its test images, and has {len(pool)}")
     order = np.random.RandomState(data.split_seed).permutation(len(pool))
     validation, rest = order[: data.validation], order[data.validation :]
-    return Splits(pool.taken(rest[: data.train_count]), pool.taken(validation), pool.fingerprint)
+    return Splits(pool.taken(rest[: data.train_count]), pool.taken(validation), _fingerprint(pool, data))
+
+
+def _fingerprint(pool: Images, data: Dataset) -> str:
+    """SHA-256 of the images and of the settings that cut and augment them: what makes rows comparable."""
+    return hashlib.sha256(f"{pool.fingerprint} {data.id}".encode()).hexdigest()
 
 
 def open_test(data: Dataset, root: Path, warrant: Warrant) -> Images:

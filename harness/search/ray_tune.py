@@ -68,6 +68,7 @@ class RayRunner:
         source = _Source(agenda)
         try:
             ray.init(
+                address="local",  # whatever RAY_ADDRESS says
                 num_cpus=self.workers * self.settings.threads,
                 include_dashboard=False,
                 log_to_driver=False,

@@ -52,7 +52,9 @@ def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) 
     make_repeatable(threads)
     assignment = Assignment(spec, record.study, record.arm, record.proposal, record.point, record.attempt)
     with tempfile.TemporaryDirectory() as scratch:
-        workshop = Workshop(data_root.expanduser(), Path(scratch) if fresh else cache, torch.device(device))
+        workshop = Workshop(
+            data_root.expanduser(), Path(scratch) if fresh or spec.purpose == "teacher" else cache, torch.device(device)
+        )
         epochs = carry_out(assignment, workshop)
         while True:
             try:
@@ -65,7 +67,7 @@ def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) 
 def compare(record: TrialRecord, again: TrialRecord, console: Console) -> bool:
     """Prints the two side by side; whether every number and the trained weights are the same, bit for bit."""
     table = Table("", "recorded", "again", "", box=None, padding=(0, 2))
-    same = True
+    same = record.status != "failed"  # a failure has no number to repeat
     for name in ("status", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss", "student_digest"):
         old, new = getattr(record, name), getattr(again, name)
         same &= old == new

@@ -53,7 +53,7 @@ def test_the_cut_follows_the_split_seed_alone() -> None:
     assert first.validation.fingerprint == again.validation.fingerprint
     assert first.train.fingerprint == again.train.fingerprint
     assert first.validation.fingerprint != other.validation.fingerprint
-    assert first.fingerprint == other.fingerprint  # of the pool, before the cut
+    assert first.fingerprint == again.fingerprint != other.fingerprint  # rows of another cut are not comparable
 
 
 def test_fewer_training_images_are_the_first_of_the_whole_and_leave_validation_alone() -> None:

@@ -69,9 +69,14 @@ class Spec(BaseModel):
 
     def differences(self, other: Spec) -> dict[str, tuple[object, object]]:
         """Dotted path → (value here, value there), for every leaf in which two specs differ."""
-        here, there = (dict(leaves(spec.model_dump(mode="json"))) for spec in (self, other))
-        paths = sorted(set(here) | set(there))
-        return {path: (here.get(path), there.get(path)) for path in paths if here.get(path) != there.get(path)}
+        return differences(self.model_dump(mode="json"), other.model_dump(mode="json"))
+
+
+def differences(here: object, there: object) -> dict[str, tuple[object, object]]:
+    """Dotted path → (value here, value there), for every leaf in which two JSON-like contents differ."""
+    ours, theirs = dict(leaves(here)), dict(leaves(there))
+    paths = sorted(ours.keys() | theirs.keys())
+    return {path: (ours.get(path), theirs.get(path)) for path in paths if ours.get(path) != theirs.get(path)}
 
 
 def content_id(content: object) -> str:

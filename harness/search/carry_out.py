@@ -9,7 +9,7 @@ from harness.search.agenda import Agenda
 from harness.search.display import Display
 from harness.search.runner import Runner
 from harness.source import UserError, shown
-from harness.spec import leaves
+from harness.spec import differences
 from harness.store.parquet import Store
 from harness.study.plan import Plan
 
@@ -41,19 +41,10 @@ def refuse_changed(frozen: dict[str, Any] | None, asked: dict[str, Any], store: 
     """Raises `ChangedStudyError` where the study differs from the one that the run began with."""
     if frozen is None:
         return
-    differences = _differences(frozen, asked)
-    if differences:
+    found = {path: pair for path, pair in differences(frozen, asked).items() if path not in HARMLESS}
+    if found:
         raise ChangedStudyError(
             f"{store.root} holds the records of another version of this study:\n"
-            + "\n".join(f"  {path}: {shown(old)} → {shown(new)}" for path, (old, new) in differences.items())
+            + "\n".join(f"  {path}: {shown(old)} → {shown(new)}" for path, (old, new) in found.items())
             + f"\nUndo the change, give the study another name, or keep the old run: mv {store.root} {store.root}.old"
         )
-
-
-def _differences(frozen: dict[str, Any], asked: dict[str, Any]) -> dict[str, tuple[object, object]]:
-    old, new = dict(leaves(frozen)), dict(leaves(asked))
-    return {
-        path: (old.get(path), new.get(path))
-        for path in sorted(old.keys() | new.keys())
-        if old.get(path) != new.get(path) and path not in HARMLESS
-    }

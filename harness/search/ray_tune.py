@@ -1,7 +1,7 @@
 """The Ray runner: Ray Tune for processes, placement and lost workers. The only file that imports ray.
 
     driver   Agenda ◄─ _Source (Tune's Searcher) ◄─ results
-    worker   _Worker (Tune's Trainable): carries out a pack in slices of about a second
+    worker   _Worker (Tune's Trainable): carries out a pack in slices of half a second
 
 Tune sees one Tune trial a pack and none of our numbers: it neither proposes, stops, stores nor
 restores. Its own stores and loggers lose trials or cost files; ours is the truth.

@@ -12,11 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from harness.source import UserError
 from harness.spec import Spec
 
 # The bounds belong to the types: a subclass that only gives a default would lose them.
 Count = Annotated[int, Field(gt=0)]
 Shift = Annotated[int, Field(ge=0, le=16)]
+
+
+class DataError(UserError):
+    """Images or labels that no one can train on; the message names the file, what is wrong and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class Images:
     def fingerprint(self) -> str:
         """SHA-256 over shape, pixels and labels."""
         digest = hashlib.sha256(repr(self.pixels.shape).encode())
-        digest.update(np.ascontiguousarray(self.pixels).tobytes())
-        digest.update(np.ascontiguousarray(self.labels).tobytes())
+        digest.update(memoryview(np.ascontiguousarray(self.pixels)).cast("B"))
+        digest.update(memoryview(np.ascontiguousarray(self.labels)).cast("B"))
         return digest.hexdigest()
 
 
@@ -98,10 +103,15 @@ class Dataset(Spec, ABC):
 
     @property
     def shortage(self) -> str | None:
-        """What is wrong where more images are asked for than there are; training takes two at the least."""
-        if self.validation + max(self.train_count, 2) <= self.pool:
-            return None
-        return (
-            f"{self.name} has {self.pool} images beside its test images; "
-            f"validation {self.validation} and train {self.train or '2 or more'} ask for more"
-        )
+        """What is wrong where more images are asked for than there are, or fewer than one of each class."""
+        if self.validation + max(self.train_count, 2) > self.pool:
+            return (
+                f"{self.name} has {self.pool} images beside its test images; "
+                f"validation {self.validation} and train {self.train or '2 or more'} ask for more"
+            )
+        if min(self.validation, self.train_count) < self.classes:
+            return (
+                f"{self.name} has {self.classes} classes, and each needs an image in validation "
+                f"({self.validation}) and in train ({self.train_count}); ask for more images"
+            )
+        return None

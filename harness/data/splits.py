@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.data.dataset import Dataset, Images
+from harness.data.dataset import DataError, Dataset, Images
 from harness.record import Purpose
 
 
@@ -47,18 +48,48 @@ class Warrant:
 
 
 def cut(data: Dataset, root: Path) -> Splits:
-    """Training and validation images, cut from the pool by the study's `split_seed`.
+    """Training and validation images, cut from the pool by the study's `split_seed`, classes in the pool's shares.
 
-    Raises `MissingError` where the images cannot be had and `ValueError` where the pool is too small.
+    Raises `MissingError` where the images cannot be had and `DataError` where they cannot be cut as asked.
     """
     pool = data.training_images(root)
     if data.shortage:
-        raise ValueError(data.shortage)
+        raise DataError(data.shortage)
     if len(pool) != data.pool:
-        raise ValueError(f"{data.name} says that it has {data.pool} images beside its test images, and has {len(pool)}")
-    order = np.random.RandomState(data.split_seed).permutation(len(pool))
-    validation, rest = order[: data.validation], order[data.validation :]
-    return Splits(pool.taken(rest[: data.train_count]), pool.taken(validation), _fingerprint(pool, data))
+        raise DataError(f"{data.name} says that it has {data.pool} images beside its test images, and has {len(pool)}")
+    train, validation = parts(data, pool.labels)
+    return Splits(pool.taken(train), pool.taken(validation), _fingerprint(pool, data))
+
+
+def parts(data: Dataset, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices into the pool of the training and of the validation images.
+
+    Raises `DataError` where a class would be missing from one of the two.
+    """
+    order = stratified_order(labels, data.split_seed)
+    validation, train = order[: data.validation], order[data.validation :][: data.train_count]
+    for setting, indices in (("validation", validation), ("train", train)):
+        counts = np.bincount(labels[indices], minlength=data.classes)
+        if not counts.all():
+            raise DataError(
+                f"{data.name}: class {int(counts.argmin())} has no image among the {len(indices)} of `{setting}`; "
+                f"it has {int((labels == counts.argmin()).sum())} in all, so ask for more or give it more images"
+            )
+    return train, validation
+
+
+def stratified_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """A drawn order in which any run of neighbours has each class in its share, to within one image.
+
+    So a smaller training set is the beginning of a larger one, and validation does not depend on `train`, neither
+    of which holds for scikit-learn's `train_test_split(stratify=…)`.
+    """
+    order = np.random.RandomState(seed).permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        where = np.flatnonzero(labels[order] == label)
+        place[where] = (np.arange(len(where)) + 0.5) / len(where)
+    return order[np.argsort(place, kind="stable")]
 
 
 def _fingerprint(pool: Images, data: Dataset) -> str:

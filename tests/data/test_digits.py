@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data.dataset import Images
+from harness.data.dataset import DataError, Images
 from harness.data.digits import Digits
 from harness.data.splits import Warrant, cut, open_test
 
@@ -34,8 +34,10 @@ def test_no_image_is_in_two_splits() -> None:
 def test_every_class_is_in_every_split() -> None:
     splits, test = cut(Digits(), NOWHERE), open_test(Digits(), NOWHERE, WARRANT)
     for images in (splits.train, splits.validation, test):
-        assert np.bincount(images.labels).min() >= len(images) // 20
         assert len(np.bincount(images.labels)) == 10
+    pool = np.bincount(np.concatenate([splits.train.labels, splits.validation.labels]))
+    for images in (splits.train, splits.validation):  # half of 800 each: half of every class, to within one image
+        assert np.abs(np.bincount(images.labels) - pool / 2).max() <= 1
 
 
 def test_pixels_fill_the_range_of_a_byte() -> None:
@@ -58,15 +60,22 @@ def test_the_cut_follows_the_split_seed_alone() -> None:
 
 def test_fewer_training_images_are_the_first_of_the_whole_and_leave_validation_alone() -> None:
     whole, part = cut(Digits(), NOWHERE), cut(Digits(train=100), NOWHERE)
+    assert np.abs(np.bincount(part.train.labels) - np.bincount(whole.train.labels) / 4).max() <= 1
     assert np.array_equal(part.train.pixels, whole.train.pixels[:100])
     assert part.validation.fingerprint == whole.validation.fingerprint
 
 
 @pytest.mark.parametrize("asked", [{"validation": 800}, {"validation": 799}, {"validation": 700, "train": 101}])
 def test_more_images_than_there_are_is_refused(asked: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="digits has 800 images beside its test images"):
+    with pytest.raises(DataError, match="digits has 800 images beside its test images"):
+        cut(Digits(**asked), NOWHERE)
+
+
+@pytest.mark.parametrize("asked", [{"validation": 9}, {"train": 9}, {"validation": 791}])
+def test_fewer_images_than_classes_is_refused(asked: dict[str, int]) -> None:
+    with pytest.raises(DataError, match=r"digits has 10 classes, and each needs an image.*; ask for more"):
         cut(Digits(**asked), NOWHERE)
 
 
 def test_all_images_may_be_used() -> None:
-    assert len(cut(Digits(validation=798), NOWHERE).train) == 2
+    assert len(cut(Digits(validation=780), NOWHERE).train) == 20

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import harness
+from harness.data.dataset import DataError
 from harness.data.digits import Digits
-from harness.data.splits import Splits, TestSplitSealedError, Warrant, open_test
+from harness.data.splits import Splits, TestSplitSealedError, Warrant, open_test, parts, stratified_order
 from harness.record import Purpose
 
 PACKAGE = Path(harness.__file__).parent
@@ -50,3 +54,22 @@ def mentions(name: str) -> Iterator[str]:
 )
 def test_one_place_in_the_code_opens_the_test_split(name: str, only: str) -> None:
     assert only in set(mentions(name)) <= {only, "data/splits.py"}
+
+
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.integers(0, 9), st.data())
+def test_any_run_of_the_order_has_each_class_in_its_share(sizes: list[int], seed: int, draw: st.DataObject) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    order = stratified_order(labels, seed)
+    assert sorted(order) == list(range(len(labels)))
+    start = draw.draw(st.integers(0, len(labels) - 1))
+    end = draw.draw(st.integers(start + 1, len(labels)))
+    counts = np.bincount(labels[order[start:end]], minlength=len(sizes))
+    # Rounded at both ends; and the ends themselves lie within half the number of classes.
+    slack = 1 + len(sizes) * np.array(sizes) / len(labels)
+    assert (np.abs(counts - np.array(sizes) * (end - start) / len(labels)) <= slack).all()
+
+
+def test_a_class_too_rare_for_both_parts_is_refused() -> None:
+    labels = np.repeat(np.arange(10), [100] * 9 + [1])
+    with pytest.raises(DataError, match=r"digits: class 9 has no image among the \d+ of `\w+`; it has 1 in all"):
+        parts(Digits(validation=100, train=500), labels)

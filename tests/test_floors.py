@@ -7,7 +7,7 @@
 3  distill/ analysis/
 2  models/
 1  data/    store/
-0  source.py spec.py record.py
+0  source.py spec.py record.py files.py
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ FLOORS = {
     "source": 0,
     "spec": 0,
     "record": 0,
+    "files": 0,
     "data": 1,
     "store": 1,
     "models": 2,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
-from urllib.error import URLError
 
 import numpy as np
 
 from harness.data.dataset import Count, Dataset, Images, Shift
-from harness.source import MissingError
+from harness.data.download import downloaded
 
 
 class _Cifar(Dataset):
@@ -35,13 +34,12 @@ class _Cifar(Dataset):
         from torchvision import datasets
 
         kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[self.name]
-        try:
-            content = kind(root, train=train, download=True)  # torchvision skips what is there and whole
-        except (URLError, OSError, RuntimeError) as error:
-            raise MissingError(
-                f"{self.name} is neither in {root} nor to be downloaded ({error}); on a machine with a network run "
-                f"the same command, or unpack the official python archive in {root} (see --data-root)"
-            ) from error
+        content = downloaded(
+            self.name,
+            root,
+            lambda: kind(root, train=train, download=True),
+            f"put the official {kind.filename} in {root}",
+        )
         pixels = np.ascontiguousarray(np.asarray(content.data, dtype=np.uint8).transpose(0, 3, 1, 2))
         return Images(pixels, np.asarray(content.targets, dtype=np.int64))
 

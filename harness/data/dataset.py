@@ -49,8 +49,8 @@ class Images:
     def fingerprint(self) -> str:
         """SHA-256 over shape, pixels and labels."""
         digest = hashlib.sha256(repr(self.pixels.shape).encode())
-        digest.update(memoryview(np.ascontiguousarray(self.pixels)).cast("B"))
-        digest.update(memoryview(np.ascontiguousarray(self.labels)).cast("B"))
+        digest.update(np.ascontiguousarray(self.pixels).reshape(-1).data)
+        digest.update(np.ascontiguousarray(self.labels).reshape(-1).data)
         return digest.hexdigest()
 
 

@@ -24,10 +24,10 @@ from harness.analysis.confirmed import confirmed_rows, teachers
 from harness.analysis.curves import learning_curves, named_losses, search_history
 from harness.analysis.pareto import objectives_of, pareto_front
 from harness.analysis.wording import counted, percent
+from harness.files import write_text_whole
 from harness.report import content, figures
 from harness.report.front_figure import SIZES, accuracy_against_size
 from harness.report.palette import Look, looks
-from harness.store.parquet import write_text_whole
 from harness.store.query import Run, read_run
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from harness.files import replacing, write_text_whole
 from harness.record import EpochRecord, Provenance, TrialRecord
 from harness.source import MissingError, UserError
 
@@ -215,30 +215,6 @@ def read_records(path: Path, kind: type) -> pa.Table:
     if len(table) and counts != {len(table)}:
         raise ValueError("it holds another number of rows than it says")
     return table
-
-
-def write_text_whole(path: Path, text: str) -> None:
-    """Writes a text file so that a reader sees all of it or none."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path`, synced, once the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def now() -> datetime:

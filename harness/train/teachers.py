@@ -11,7 +11,6 @@ have the digest noted for them are set aside as `.damaged` and made anew.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
 from collections.abc import Generator
@@ -26,11 +25,11 @@ from torch import nn
 
 from harness.data.resident import ResidentData
 from harness.distill.method import Method, Pairing, TeacherPart
+from harness.files import file_digest, replacing, write_text_whole
 from harness.models.taps import Features, Tapped
 from harness.record import EpochRecord
 from harness.source import MissingError
 from harness.spec import content_id
-from harness.store.parquet import replacing, write_text_whole
 from harness.train.evaluate import Score, evaluate
 from harness.train.seeds import seeded, state_digest, tensors_digest
 from harness.train.trial import Checkpoint, TrialSpec, run_trial
@@ -137,12 +136,6 @@ def save_weights(module: nn.Module, path: Path) -> None:
     state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     with replacing(path) as temporary:
         save_file(state, temporary, metadata={_DIGEST: tensors_digest(state)})
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def fill(network: nn.Module, checkpoint: Checkpoint) -> None:

@@ -26,11 +26,11 @@ from harness.data.resident import ResidentData
 from harness.distill.catalog import AnyMethod
 from harness.distill.method import Pairing, Parts, TeacherPart
 from harness.distill.scratch import Scratch
+from harness.files import replacing
 from harness.models.catalog import AnyArchitecture
 from harness.models.taps import Features, Tapped
 from harness.record import EpochRecord, Purpose
 from harness.spec import Spec, content_id
-from harness.store.parquet import replacing
 from harness.train.answers import Answers, Nothing
 from harness.train.evaluate import Score, evaluate
 from harness.train.optim import Training, adversary_optimiser, set_learning_rate

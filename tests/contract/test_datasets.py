@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from harness.data import download
 from harness.data.catalog import AnyDataset
 from harness.data.dataset import Dataset
 from harness.data.splits import Warrant, cut, open_test
@@ -19,15 +20,17 @@ from tests.contract.unions import DATASETS, smallest
 every_dataset = pytest.mark.parametrize("data", [smallest(kind) for kind in DATASETS], ids=lambda data: data.name)
 
 
+def _refused(*_: object) -> NoReturn:
+    raise OSError("no network in this test")
+
+
 @pytest.fixture(autouse=True)
 def _without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test of this file downloads nothing, wherever it runs."""
 
-    def refused(*_: object) -> NoReturn:
-        raise OSError("no network in this test")
-
-    monkeypatch.setattr(socket.socket, "connect", refused)
-    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.setattr(download, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(socket.socket, "connect", _refused)
+    monkeypatch.setattr(socket, "getaddrinfo", _refused)
 
 
 @every_dataset
@@ -70,3 +73,11 @@ def test_a_file_that_is_there_but_torn_is_missing_too(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-batches-py").mkdir()
     with pytest.raises(MissingError, match="cifar10 is neither in"):
         cut(cifar, tmp_path)
+
+
+def test_a_download_is_tried_three_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: tried.append(1) or _refused())
+    with pytest.raises(MissingError, match="no network in this test"):
+        cut(TypeAdapter(AnyDataset).validate_python({"name": "svhn"}), tmp_path)
+    assert len(tried) == 3

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.files import replacing
 from harness.record import EpochRecord, Provenance, TrialRecord
-from harness.store.parquet import OtherVersionError, RunLockedError, Store, arrow_schema, replacing
+from harness.store.parquet import OtherVersionError, RunLockedError, Store, arrow_schema
 from harness.store.query import RunFolderError, read_run
 from tests.records import STUDY, diverged, epochs_of, failed, trial, write_run
 

@@ -106,7 +106,7 @@ def test_a_collapsed_part_fails_the_trial(workshop: Workshop) -> None:
 def test_a_trial_that_raises_says_what_and_equal_failures_have_equal_digests(workshop: Workshop) -> None:
     too_many = [account(small_trial(data__train=1000, seed=seed), workshop).trial for seed in (0, 1)]
     for trial in too_many:
-        assert (trial.status, trial.error_class, trial.epochs_done) == ("failed", "ValueError", 0)
+        assert (trial.status, trial.error_class, trial.epochs_done) == ("failed", "DataError", 0)
         assert trial.error_message is not None
         assert "has 800 images" in trial.error_message
         assert trial.finished_at >= trial.started_at

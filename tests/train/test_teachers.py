@@ -15,12 +15,13 @@ from safetensors.torch import load_file
 from harness.data.digits import Digits
 from harness.distill.anc import ANC
 from harness.distill.ksan import KSAN
+from harness.files import file_digest
 from harness.models.resnet import ResNet
 from harness.source import MissingError
 from harness.train.evaluate import evaluate
 from harness.train.optim import Training
 from harness.train.seeds import state_digest
-from harness.train.teachers import Teacher, file_digest, save_weights
+from harness.train.teachers import Teacher, save_weights
 from harness.train.trial import Checkpoint, TeacherSpec, TrialSpec, teacher_trial
 from harness.train.workshop import Workshop, drained
 from tests.train.small import CPU, DATA, TEACHER, exhausted, small_trial, timeless

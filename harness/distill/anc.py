@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness.distill.discriminator import Discriminator
 from harness.distill.losses import cross_entropy, squared_distance
-from harness.distill.method import Losses, Method, Pairing, Parts, Targets
+from harness.distill.method import Lesson, Losses, Method, Pairing, Parts, Targets
 from harness.models.taps import Features
 from harness.spec import Spec
 
@@ -37,13 +37,13 @@ class Adversarial(Method):
     def loss_weights(self) -> dict[str, float]:
         return dict(self.weights.model_dump())
 
-    def losses(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Losses:
+    def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         logits = parts.pairing.standardised(student.logits)
         says_of_student = _network(parts)(logits)
         return {
-            "cross_entropy": cross_entropy(student.logits, labels),
+            "cross_entropy": cross_entropy(student.logits, lesson.labels),
             "logits": squared_distance(logits, parts.pairing.standardised(targets["logits"])),
-            "adversarial": self.discriminator.student_loss(says_of_student, labels),
+            "adversarial": self.discriminator.student_loss(says_of_student, lesson.labels),
         }
 
     def adversary(self, pairing: Pairing) -> nn.Module | None:
@@ -53,11 +53,11 @@ class Adversarial(Method):
     def adversary_learning_rate(self) -> float:
         return self.discriminator.learning_rate
 
-    def adversary_loss(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Tensor:
+    def adversary_loss(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Tensor:
         network, standardised = _network(parts), parts.pairing.standardised
         says_of_teacher = network(standardised(targets["logits"]))
         says_of_student = network(standardised(student.logits))
-        loss = self.discriminator.own_loss(says_of_teacher, says_of_student, labels).mean()
+        loss = self.discriminator.own_loss(says_of_teacher, says_of_student, lesson.labels).mean()
         return loss + self.discriminator.weight_penalty(network)
 
 

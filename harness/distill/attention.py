@@ -15,12 +15,13 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.distill.losses import cross_entropy
 from harness.distill.method import CollapsedError, Pairing, Pretraining, TeacherPart
+from harness.models.pairing import Taps
 from harness.models.taps import Features, Shape
 from harness.spec import Spec
 
@@ -28,7 +29,7 @@ from harness.spec import Spec
 class Attention(Spec):
     """The estimators' settings, the same for student and teacher."""
 
-    taps: tuple[str, ...] = ("stage1", "stage2", "stage3")
+    taps: Taps = "all"
     """The supervised taps, one estimator each; the deepest also gives the global descriptor."""
     reduction: int = Field(default=2, ge=1, le=64)
     """The attention reduction ratio r: the estimator's hidden width is C / r, at least 1."""
@@ -41,13 +42,6 @@ class Attention(Spec):
     standardise: bool = True
     """Measure v in units of the teacher's spread, tap by tap, so that λ_is means the same for every tap."""
     pretraining: Pretraining = Pretraining()
-
-    @field_validator("taps")
-    @classmethod
-    def _are_distinct(cls, taps: tuple[str, ...]) -> tuple[str, ...]:
-        if not taps or len(set(taps)) < len(taps):
-            raise ValueError("needs at least one tap, each named once")
-        return taps
 
 
 class Estimator(nn.Module):
@@ -83,7 +77,7 @@ class Squeeze(nn.Module):
 
     def __init__(self, own: dict[str, Shape], goal: dict[str, Shape], settings: Attention, transform: bool) -> None:
         super().__init__()
-        self.taps = settings.taps
+        self.taps = tuple(own)
         self.describe = nn.Linear(own[self.taps[-1]][0], settings.global_width)
         self.transform = nn.ModuleList(
             nn.Linear(own[tap][0], goal[tap][0], bias=False) if transform else nn.Identity() for tap in self.taps
@@ -105,7 +99,7 @@ class TeacherAttention(TeacherPart):
 
     def __init__(self, pairing: Pairing, settings: Attention) -> None:
         super().__init__()
-        channels = [pairing.teacher[tap][0] for tap in settings.taps]
+        channels = [shape[0] for shape in pairing.teacher.values()]
         self.settings = settings
         self.squeeze = Squeeze(pairing.teacher, pairing.teacher, settings, transform=False)
         self.classify = nn.Linear(sum(channels), pairing.classes)
@@ -132,7 +126,7 @@ class TeacherAttention(TeacherPart):
             size = descriptors.square().mean().sqrt()
             if not spread > self.settings.pretraining.least_spread * size:
                 raise CollapsedError(
-                    f"the teacher's estimator at {self.settings.taps[index]} collapsed: over the training images "
+                    f"the teacher's estimator at {self.squeeze.taps[index]} collapsed: over the training images "
                     f"its descriptor varies by {float(spread / size):.2g} of its size "
                     f"(least_spread {self.settings.pretraining.least_spread}); train it longer or at a lower rate"
                 )

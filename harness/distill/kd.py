@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor
 
 from harness.distill.losses import cross_entropy, softened_kl
-from harness.distill.method import Losses, Method, Parts, Targets
+from harness.distill.method import Lesson, Losses, Method, Parts, Targets
 from harness.models.taps import Features
 
 
@@ -24,8 +23,8 @@ class KD(Method):
     def loss_weights(self) -> dict[str, float]:
         return {"cross_entropy": 1 - self.alpha, "softened_kl": self.alpha}
 
-    def losses(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Losses:
+    def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         return {
-            "cross_entropy": cross_entropy(student.logits, labels),
+            "cross_entropy": cross_entropy(student.logits, lesson.labels),
             "softened_kl": softened_kl(student.logits, targets["logits"], self.temperature),
         }

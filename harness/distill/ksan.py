@@ -15,12 +15,13 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from harness.distill.anc import Adversarial, ANCWeights
 from harness.distill.attention import Attention, Squeeze, TeacherAttention
 from harness.distill.losses import squared_distance
-from harness.distill.method import Losses, Pairing, Parts, Pretraining, Targets, TeacherPart
+from harness.distill.method import Lesson, Losses, Pairing, Parts, Pretraining, Targets, TeacherPart
+from harness.models.pairing import Taps
 from harness.models.taps import Features
 
 
@@ -30,15 +31,14 @@ class KSANWeights(ANCWeights):
     squeezed: float = Field(default=0.1, ge=0)
 
 
-class KSAN(Adversarial):
-    """Logit distance, adversary, and the distance of squeezed descriptors at the taps."""
+class Squeezed(Adversarial):
+    """What KSAN and its blend with KD share."""
 
-    name: Literal["ksan"] = "ksan"
     weights: KSANWeights = KSANWeights()
     attention: Attention = Attention()
 
     @property
-    def tapped(self) -> tuple[str, ...]:
+    def tapped(self) -> Taps:
         return self.attention.taps
 
     @property
@@ -58,12 +58,18 @@ class KSAN(Adversarial):
     def targets(self, teacher: Features, parts: Parts) -> Targets:
         return {"logits": teacher.logits, "squeezed": _estimators(parts)(teacher.maps)}
 
-    def losses(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Losses:
+    def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         squeezed = _estimators(parts).scaled(parts.student(student.maps))
         return {
-            **super().losses(student, targets, labels, parts),
+            **super().losses(student, targets, lesson, parts),
             "squeezed": squared_distance(squeezed, targets["squeezed"]),
         }
+
+
+class KSAN(Squeezed):
+    """Logit distance, adversary, and the distance of squeezed descriptors at the taps."""
+
+    name: Literal["ksan"] = "ksan"
 
 
 def _estimators(parts: Parts) -> TeacherAttention:

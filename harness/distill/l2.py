@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor
 
 from harness.distill.losses import cross_entropy, squared_distance
-from harness.distill.method import Losses, Method, Parts, Targets
+from harness.distill.method import Lesson, Losses, Method, Parts, Targets
 from harness.models.taps import Features
 from harness.spec import Spec
 
@@ -30,9 +29,9 @@ class L2(Method):
     def loss_weights(self) -> dict[str, float]:
         return {"cross_entropy": self.weights.cross_entropy, "logits": self.weights.logits}
 
-    def losses(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Losses:
+    def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         standardised = parts.pairing.standardised
         return {
-            "cross_entropy": cross_entropy(student.logits, labels),
+            "cross_entropy": cross_entropy(student.logits, lesson.labels),
             "logits": squared_distance(standardised(student.logits), standardised(targets["logits"])),
         }

@@ -5,18 +5,24 @@ said of a batch; it gives back losses per image. What the frozen teacher says is
 *targets*, tensors that depend on the image's view alone, so that they can be computed once and kept.
 
     teacher(images) → Features ──targets()──► Targets ─┐
-    student(images) → Features ────────────────────────┴─losses()──► {name: (n,)}, weighted by `.weights`
+    student(images) → Features ────────────────────────┴─losses()──► {name: (n,)}, weighted by `weights_at`
                          └──(detached)──adversary_loss()──► scalar, for the adversary alone
+
+Maps come under the names of the paired taps (see `models/pairing.py`), shallow to deep.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from harness.models.pairing import PairedTap, Taps
 from harness.models.taps import Features, Shape
 from harness.spec import Spec
 
@@ -28,16 +34,54 @@ Losses = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What a loss may know of a batch beside what the networks say of it."""
+
+    labels: Tensor
+    """Classes, (n,)."""
+    indices: Tensor
+    """Which of the training images these are, (n,)."""
+    generator: torch.Generator
+    """For what a loss draws; seeded by the trial, the epoch and nothing else."""
+
+
+@dataclass(frozen=True)
 class Pairing:
-    """What a method must know of a teacher and a student to build its parts."""
+    """What a method must know of a teacher, a student and the training images to build its parts."""
 
     student: dict[str, Shape]
     """Tap → (channels, height, width)."""
     teacher: dict[str, Shape]
+    labels: Tensor
+    """The classes of the training images, (images,)."""
     classes: int
-    logit_mean: float
+    logit_mean: float = 0.0
     """Mean and spread of the teacher's logits over the training images, all classes together."""
-    logit_spread: float
+    logit_spread: float = 1.0
+
+    @classmethod
+    def of(cls, taps: tuple[PairedTap, ...], labels: Tensor, classes: int) -> Self:
+        """The pairing at some taps, before the teacher's logits are known."""
+        return cls(
+            {pair.name: pair.student_shape for pair in taps},
+            {pair.name: pair.teacher_shape for pair in taps},
+            labels,
+            classes,
+        )
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """Names of the paired taps, shallow to deep."""
+        return tuple(self.student)
+
+    def common_size(self, tap: str) -> tuple[int, int]:
+        """The smaller of the two heights and of the two widths at a tap."""
+        (_, *ours), (_, *theirs) = self.student[tap], self.teacher[tap]
+        return min(ours[0], theirs[0]), min(ours[1], theirs[1])
+
+    def resized(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Maps of either network at the common sizes, averaged down where they are larger."""
+        return {tap: F.adaptive_avg_pool2d(maps[tap], self.common_size(tap)) for tap in self.taps}
 
     def standardised(self, logits: Tensor) -> Tensor:
         """Logits of either network in units of the teacher's."""
@@ -98,18 +142,25 @@ class Method(Spec, ABC):
         return True
 
     @property
-    def tapped(self) -> tuple[str, ...]:
-        """The taps that this method reads, in both networks."""
-        return ()
+    def tapped(self) -> Taps | None:
+        """The taps that this method reads in both networks, as a wish; None for none."""
+        return None
 
     @property
     @abstractmethod
     def loss_weights(self) -> dict[str, float]:
-        """Loss name → weight; a loss of weight 0 need not be computed."""
+        """Loss name → weight; a loss of weight 0 is not learnt from."""
+
+    def weights_at(self, progress: float) -> dict[str, float]:
+        """The weights in the epoch that begins at a progress in [0, 1); those of `loss_weights` but for a schedule."""
+        return self.loss_weights
 
     @abstractmethod
-    def losses(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Losses:
-        """The student's losses; the gradient reaches the student and `parts.student` only."""
+    def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
+        """The student's losses; the gradient reaches the student and `parts.student` only.
+
+        Buffers of `parts.student` may change, as those of batch normalisation do.
+        """
 
     def targets(self, teacher: Features, parts: Parts) -> Targets:
         """What this method keeps of the teacher's features."""
@@ -142,6 +193,6 @@ class Method(Spec, ABC):
         """Adam's learning rate for the adversary."""
         return 1e-3
 
-    def adversary_loss(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Tensor:
+    def adversary_loss(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Tensor:
         """The adversary's own loss, a scalar; the student's features come detached."""
         raise NotImplementedError(f"{self.name} has no adversary")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor
-
 from harness.distill.losses import cross_entropy
-from harness.distill.method import Losses, Method, Parts, Targets
+from harness.distill.method import Lesson, Losses, Method, Parts, Targets
 from harness.models.taps import Features
 
 
@@ -24,5 +22,5 @@ class Scratch(Method):
     def loss_weights(self) -> dict[str, float]:
         return {"cross_entropy": 1.0}
 
-    def losses(self, student: Features, targets: Targets, labels: Tensor, parts: Parts) -> Losses:
-        return {"cross_entropy": cross_entropy(student.logits, labels)}
+    def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
+        return {"cross_entropy": cross_entropy(student.logits, lesson.labels)}

@@ -24,6 +24,11 @@ class Architecture(Spec, ABC):
     def taps(self) -> tuple[str, ...]:
         """Module paths at the ends of the stages, shallow to deep."""
 
+    @property
+    def classifier(self) -> str:
+        """Module path of the last linear layer, whose input is the embedding; empty where there is none."""
+        return "classifier"
+
     @abstractmethod
     def build(self, channels: int, classes: int) -> nn.Module:
         """A fresh network: images (n, channels, h, w) → logits (n, classes)."""

@@ -16,7 +16,6 @@ from torch import nn
 
 from harness.distill.method import Pairing
 from harness.models.architecture import Architecture
-from harness.models.taps import tap_shapes
 from harness.spec import content_id
 from harness.study.space import SearchSpace
 from harness.study.study import SEARCH_SEEDS, Arm, Study, base_trial
@@ -144,13 +143,9 @@ def predicted_seconds(spec: TrialSpec) -> float:
 
 def _part_layers(spec: TrialSpec) -> int:
     """Layers of a method's parts that a step runs; the adversary's run three times."""
-    assert spec.teacher is not None
-    shapes = [
-        tap_shapes(_ghost(network, spec), spec.method.tapped, spec.data.shape)
-        for network in (spec.student, spec.teacher.network)
-    ]
-    pairing = Pairing(shapes[0], shapes[1], spec.data.classes, 0.0, 1.0)
     with torch.device("meta"):
+        labels = torch.empty(spec.data.train_count, dtype=torch.int64)
+        pairing = Pairing.of(spec.taps, labels, spec.data.classes)
         student, adversary = spec.method.student_part(pairing), spec.method.adversary(pairing)
     return _leaves(student) + 3 * (_leaves(adversary) if adversary else 0)
 

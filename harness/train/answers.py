@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.data.augment import Views, seen
 from harness.data.resident import Batch, ResidentData
 from harness.distill.method import Method, Parts, Targets
-from harness.models.taps import Features, Tapped
+from harness.models.taps import Tapped
 
 LIMIT = 64 * 2**20
 """Bytes that one table of remembered answers may take; what is larger is asked at every step."""
@@ -47,16 +47,14 @@ class Nothing(Answers):
 class Asked(Answers):
     """Runs the teacher on every batch."""
 
-    def __init__(self, network: nn.Module, method: Method, parts: Parts, precision: torch.autocast) -> None:
-        self.network = Tapped(network, method.tapped)
-        self.method, self.parts, self.precision = method, parts, precision
+    def __init__(self, network: Tapped, method: Method, parts: Parts, precision: torch.autocast) -> None:
+        self.network, self.method, self.parts, self.precision = network, method, parts, precision
 
     @torch.no_grad()
     def of(self, batch: Batch) -> Targets:
         with self.precision:
             said = self.network(batch.images)
-        features = Features(said.logits.float(), {tap: maps.float() for tap, maps in said.maps.items()})
-        return self.method.targets(features, self.parts)
+        return self.method.targets(said.each(Tensor.float), self.parts)
 
 
 class Remembered(Answers):
@@ -85,7 +83,7 @@ def view_count(data: ResidentData) -> int:
     return (2 * data.shift + 1) ** 2 * (2 if data.flip else 1)
 
 
-def answers(network: nn.Module, method: Method, parts: Parts, data: ResidentData, precision: torch.autocast) -> Answers:
+def answers(network: Tapped, method: Method, parts: Parts, data: ResidentData, precision: torch.autocast) -> Answers:
     """Remembered answers where they fit, else a teacher that is asked; settled by sizes alone.
 
     Of `parts`, targets need the pairing and the teacher's part.

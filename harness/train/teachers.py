@@ -161,11 +161,18 @@ def fill(network: nn.Module, checkpoint: Checkpoint) -> None:
 
 
 def frozen_part(
-    method: Method, known: Teacher, pairing: Pairing, data: ResidentData, cache: Path, device: torch.device
+    method: Method,
+    known: Teacher,
+    tapped: Tapped,
+    pairing: Pairing,
+    data: ResidentData,
+    cache: Path,
+    device: torch.device,
 ) -> TeacherPart | None:
     """The method's part on the teacher's side, pre-trained and frozen; one for all trials that agree on it.
 
-    Raises `CollapsedError` where it learnt to say the same of every image.
+    `tapped` is the known teacher at the taps that the part reads. Raises `CollapsedError` where the part
+    learnt to say the same of every image.
     """
     settings, pretraining = method.teacher_settings, method.pretraining
     if settings is None or pretraining is None:
@@ -175,12 +182,13 @@ def frozen_part(
     if part is None:
         return None
     part = part.to(device)
-    key = content_id([known.digest, data.fingerprint, len(data.train), method.name, settings.model_dump(mode="json")])
+    seen = [known.digest, list(tapped.taps.values()), data.fingerprint, len(data.train)]
+    key = content_id([*seen, method.name, settings.model_dump(mode="json")])
     path = cache / "parts" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not (path.exists() and _filled(part, path)):
-            _pretrain(part, method, known.network, data)
+            _pretrain(part, method, tapped, data)
             save_weights(part, path)
     return part.eval().requires_grad_(False)
 
@@ -200,10 +208,9 @@ def _filled(part: TeacherPart, path: Path) -> bool:
     return True
 
 
-def _pretrain(part: TeacherPart, method: Method, network: nn.Module, data: ResidentData) -> None:
+def _pretrain(part: TeacherPart, method: Method, tapped: Tapped, data: ResidentData) -> None:
     settings = method.pretraining
     assert settings is not None
-    tapped = Tapped(network, method.tapped)
     optimiser = torch.optim.Adam(part.parameters(), lr=settings.learning_rate, fused=True)
     order = torch.Generator().manual_seed(settings.seed)
     step = 0

@@ -19,16 +19,17 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from harness.data.catalog import AnyDataset
 from harness.data.resident import ResidentData
 from harness.distill.catalog import AnyMethod
-from harness.distill.method import Pairing, Parts, TeacherPart
+from harness.distill.method import Lesson, Pairing, Parts, TeacherPart
 from harness.distill.scratch import Scratch
 from harness.files import replacing
 from harness.models.catalog import AnyArchitecture
-from harness.models.taps import Features, Tapped
+from harness.models.pairing import PairedTap, paired_taps
+from harness.models.taps import Tapped, anatomy
 from harness.record import EpochRecord, Purpose
 from harness.spec import Spec, content_id
 from harness.train.answers import Answers, Nothing
@@ -73,13 +74,17 @@ class TrialSpec(Spec):
             raise ValueError(f"the method {self.method.name} needs a teacher")
         if not any(weight > 0 for weight in self.method.loss_weights.values()):
             raise ValueError(f"every loss of {self.method.name} has the weight 0; nothing would be learnt")
-        for role, network in (("student", self.student), ("teacher", self.teacher and self.teacher.network)):
-            missing = [tap for tap in self.method.tapped if network and tap not in network.taps]
-            if network and missing:
-                raise ValueError(
-                    f"the {role} {network.label} has no tap {missing[0]}; it has {', '.join(network.taps)}"
-                )
+        _ = self.taps
         return self
+
+    @property
+    def taps(self) -> tuple[PairedTap, ...]:
+        """The taps that the method reads in this student and this teacher; raises `ValueError` where it cannot."""
+        if self.method.tapped is None or self.teacher is None:
+            return ()
+        networks = (self.student, self.teacher.network)
+        ours, theirs = (anatomy(network, self.data.shape, self.data.classes) for network in networks)
+        return paired_taps(self.method.tapped, ours, theirs)
 
     @property
     def config_id(self) -> str:
@@ -146,9 +151,9 @@ def run_trial(
     learner = training.optimiser(student, parts.student)
     rival = adversary_optimiser(parts.adversary, method.adversary_learning_rate) if parts.adversary else None
     learnt = [parameter for group in learner.param_groups for parameter in group["params"]]
-    tapped_student = Tapped(student, method.tapped)
+    tapped_student = Tapped(student, {tap.name: tap.student for tap in spec.taps}, spec.student.classifier)
     answers = teacher.answers if teacher else Nothing()
-    weights = {name: weight for name, weight in method.loss_weights.items() if weight > 0}
+    weighed = [name for name, weight in method.loss_weights.items() if weight > 0]
 
     state = _State(student, parts, learner, rival)
     seconds, score, records = 0.0, None, list[EpochRecord]()
@@ -161,7 +166,9 @@ def run_trial(
         began = time.perf_counter()
         order = torch.Generator().manual_seed(spec.seeds.stream("data", epoch))
         batches = list(data.batches(training.batch_size, order))
-        sums = dict.fromkeys(("total", *weights), torch.zeros((), device=device))
+        draws = torch.Generator(device).manual_seed(spec.seeds.stream("estimator", epoch))
+        weights = method.weights_at(epoch / training.epochs)
+        sums = dict.fromkeys(("total", *weighed), torch.zeros((), device=device))
         student.train()
         for index, batch in enumerate(batches):
             rate = training.learning_rate_at(epoch * len(batches) + index, training.epochs * len(batches))
@@ -171,19 +178,19 @@ def run_trial(
             targets = answers.of(batch)
             with precision(spec, device):
                 said = tapped_student(images)
-            said = _float(said)
+            said = said.each(Tensor.float)
 
-            losses = {name: loss.mean() for name, loss in method.losses(said, targets, batch.labels, parts).items()}
-            total = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
+            lesson = Lesson(batch.labels, batch.indices, draws)
+            losses = {name: loss.mean() for name, loss in method.losses(said, targets, lesson, parts).items()}
+            total = torch.stack([weights[name] * losses[name] for name in weighed if weights[name] > 0]).sum()
             learner.zero_grad()
             total.backward()
             nn.utils.clip_grad_norm_(learnt, training.clip)
             learner.step()
 
             if rival:
-                detached = Features(said.logits.detach(), {tap: maps.detach() for tap, maps in said.maps.items()})
                 rival.zero_grad()
-                method.adversary_loss(detached, targets, batch.labels, parts).backward()
+                method.adversary_loss(said.each(Tensor.detach), targets, lesson, parts).backward()
                 rival.step()
 
             for name, loss in (("total", total), *losses.items()):
@@ -229,7 +236,7 @@ def _fresh(
     channels, classes = spec.data.shape[0], spec.data.classes
     with seeded(spec.seeds.stream("student")):
         student = spec.student.build(channels, classes)
-    pairing = teacher.pairing if teacher else Pairing({}, {}, classes, 0.0, 1.0)
+    pairing = teacher.pairing if teacher else Pairing.of((), data.train.labels, classes)
     with seeded(spec.seeds.stream("estimator")):
         student_part = spec.method.student_part(pairing)
     with seeded(spec.seeds.stream("discriminator")):
@@ -248,10 +255,6 @@ def _layout(spec: TrialSpec) -> torch.memory_format:
 def precision(spec: TrialSpec, device: torch.device) -> torch.autocast:
     """The arithmetic in which a trial's networks run."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=spec.training.precision == "bfloat16")
-
-
-def _float(features: Features) -> Features:
-    return Features(features.logits.float(), {tap: maps.float() for tap, maps in features.maps.items()})
 
 
 class _State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from harness.data.dataset import Dataset
 from harness.data.resident import ResidentData, ResidentSplit, on_device, resident
 from harness.data.splits import Warrant, cut, open_test
 from harness.distill.method import Pairing, Parts
-from harness.models.taps import tap_shapes
+from harness.models.taps import Tapped
 from harness.record import EpochRecord
 from harness.spec import content_id
 from harness.train.answers import answers
@@ -68,21 +69,16 @@ class Workshop:
 
     def _new_side(self, spec: TrialSpec, known: Teacher) -> TeacherSide:
         data, method = self.data(spec.data), spec.method
-        channels, classes = spec.data.shape[0], spec.data.classes
+        assert spec.teacher is not None
         with torch.no_grad():
             logits = torch.cat([known.network(images) for images, _ in data.train.chunks()]).double()
-        with torch.device("meta"):
-            student = spec.student.build(channels, classes)
-        pairing = Pairing(
-            student=tap_shapes(student, method.tapped, spec.data.shape),
-            teacher=tap_shapes(known.network, method.tapped, spec.data.shape),
-            classes=classes,
-            logit_mean=float(logits.mean()),
-            logit_spread=float(logits.std()),
-        )
-        part = frozen_part(method, known, pairing, data, self.cache, self.device)
+        unmeasured = Pairing.of(spec.taps, data.train.labels, spec.data.classes)
+        pairing = replace(unmeasured, logit_mean=float(logits.mean()), logit_spread=float(logits.std()))
+        paths = {tap.name: tap.teacher for tap in spec.taps}
+        tapped = Tapped(known.network, paths, spec.teacher.network.classifier)
+        part = frozen_part(method, known, tapped, pairing, data, self.cache, self.device)
         says = answers(
-            known.network, method, Parts(pairing, torch.nn.Identity(), None, part), data, precision(spec, self.device)
+            tapped, method, Parts(pairing, torch.nn.Identity(), None, part), data, precision(spec, self.device)
         )
         return TeacherSide(says, pairing, part, known.digest)
 

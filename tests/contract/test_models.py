@@ -21,7 +21,7 @@ def test_it_builds_without_memory_and_its_taps_exist(spec: Architecture, channel
     with torch.device("meta"):
         network = spec.build(channels, 7)
     assert all(parameter.is_meta for parameter in network.parameters())
-    shapes = tap_shapes(network, spec.taps, (channels, 32, 32))
+    shapes = tap_shapes(spec, (channels, 32, 32), 7)
     assert tuple(shapes) == spec.taps != ()
     assert all(min(shape) >= 1 for shape in shapes.values())
 
@@ -29,16 +29,16 @@ def test_it_builds_without_memory_and_its_taps_exist(spec: Architecture, channel
 @every_family
 def test_logits_and_maps_have_their_shapes(spec: Architecture) -> None:
     network = spec.build(3, 7)
-    features = Tapped(network, spec.taps)(torch.randn(2, 3, 32, 32))
+    features = Tapped(network, {tap: tap for tap in spec.taps}, spec.classifier)(torch.randn(2, 3, 32, 32))
     assert features.logits.shape == (2, 7)
     assert features.logits.isfinite().all()
     said = {tap: tuple(maps.shape[1:]) for tap, maps in features.maps.items()}
-    assert said == tap_shapes(network, spec.taps, (3, 32, 32))
+    assert said == tap_shapes(spec, (3, 32, 32), 7)
 
 
 @every_family
 def test_taps_go_from_shallow_to_deep(spec: Architecture) -> None:
-    shapes = list(tap_shapes(spec.build(3, 7), spec.taps, (3, 32, 32)).values())
+    shapes = list(tap_shapes(spec, (3, 32, 32), 7).values())
     heights = [height for _, height, _ in shapes]
     assert heights == sorted(heights, reverse=True)
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 
 from harness.distill.attention import Attention, Estimator, Squeeze, TeacherAttention
 from harness.distill.method import CollapsedError, Pairing
@@ -15,11 +14,11 @@ from harness.models.taps import Features
 
 STUDENT = {"a": (2, 6, 6), "b": (4, 3, 3)}
 TEACHER = {"a": (5, 4, 4), "b": (6, 2, 2)}
-PAIRING = Pairing(STUDENT, TEACHER, classes=3, logit_mean=0.0, logit_spread=1.0)
+PAIRING = Pairing(STUDENT, TEACHER, labels=torch.arange(3), classes=3)
 
 
 def settings(**fields: Any) -> Attention:
-    return Attention.model_validate({"taps": ("a", "b"), "global_width": 7, **fields})
+    return Attention.model_validate({"global_width": 7, **fields})
 
 
 def maps(shapes: dict[str, tuple[int, int, int]], count: int, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -155,9 +154,3 @@ def test_pretraining_reaches_every_estimator_and_the_classifier() -> None:
     assert loss.shape == (16,)
     loss.sum().backward()
     assert all(parameter.grad is not None for parameter in part.parameters())
-
-
-@pytest.mark.parametrize("taps", [(), ("a", "a")])
-def test_taps_are_named_once_and_at_least_one(taps: tuple[str, ...]) -> None:
-    with pytest.raises(ValidationError, match="needs at least one tap, each named once"):
-        Attention(taps=taps)

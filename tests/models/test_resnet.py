@@ -53,10 +53,10 @@ def test_taps_are_the_ends_of_the_stages_after_relu() -> None:
     spec = ResNet(depth=20)
     network = spec.build(3, 10)
     images = torch.randn(2, *CIFAR, generator=torch.Generator().manual_seed(0))
-    features = Tapped(network, spec.taps)(images)
+    features = Tapped(network, {tap: tap for tap in spec.taps})(images)
     shapes = {"stage1": (16, 32, 32), "stage2": (32, 16, 16), "stage3": (64, 8, 8)}
     assert {tap: tuple(maps.shape[1:]) for tap, maps in features.maps.items()} == shapes
-    assert tap_shapes(network, spec.taps, CIFAR) == shapes
+    assert tap_shapes(spec, CIFAR, 10) == shapes
     for maps in features.maps.values():
         assert float(maps.detach().min()) == 0  # after ReLU: nothing below, and something at it
         assert float(maps.detach().max()) > 0
@@ -64,13 +64,13 @@ def test_taps_are_the_ends_of_the_stages_after_relu() -> None:
 
 def test_the_logits_come_from_the_last_tap() -> None:
     network = ResNet(depth=8, width=4).build(3, 10)
-    features = Tapped(network, ["stage3"])(torch.randn(2, *CIFAR))
+    features = Tapped(network, {"stage3": "stage3"})(torch.randn(2, *CIFAR))
     assert torch.equal(network.classifier(features.maps["stage3"].mean(dim=(2, 3))), features.logits)
 
 
 def test_a_stem_stride_of_2_halves_every_map() -> None:
     spec = ResNet(depth=8, stem_stride=2)
-    assert tap_shapes(spec.build(3, 10), spec.taps, CIFAR) == {
+    assert tap_shapes(spec, CIFAR, 10) == {
         "stage1": (16, 16, 16),
         "stage2": (32, 8, 8),
         "stage3": (64, 4, 4),

@@ -25,6 +25,13 @@ arms:
 DATA, TEACHER, STUDENTS = "{name: digits}", "{name: resnet, depth: 20}", "[{name: resnet, depth: 8, width: 4}]"
 SCRATCH, KSAN = "{method: {name: scratch}}", "{name: ksan}"
 
+OTHER_TAPS = (
+    "its stages end at stage1, stage2, stage3, and it can also be tapped at stem, norm, stage1.0.conv1, "
+    "stage1.0.norm1, stage1.0.conv2, stage1.0.norm2, stage1.0.shortcut, stage1.0, stage2.0.conv1, stage2.0.norm1, "
+    "stage2.0.conv2, stage2.0.norm2, stage2.0.shortcut.0, stage2.0.shortcut.1, stage2.0.shortcut, stage2.0, "
+    "stage3.0.conv1, stage3.0.norm1, stage3.0.conv2, stage3.0.norm2, stage3.0.shortcut.0, stage3.0.shortcut.1, "
+    "stage3.0.shortcut, stage3.0, classifier, embedding"
+)
 GROUP = "is no group of settings; write {name: …} or the fields themselves"
 WHOLE = "is no whole number; write one, such as 3"
 
@@ -99,12 +106,20 @@ REPLACED = [
         KSAN,
         "{name: ksan, attention: {taps: [stage4]}}",
         "s.yaml:8: arms[1].method does not fit: "
-        "the student resnet8-w4 has no tap stage4; it has stage1, stage2, stage3",
+        f"the student resnet8-w4 has no tap stage4; {OTHER_TAPS}",
     ),
     (
         KSAN,
         "{name: ksan, attention: {taps: []}}",
-        "s.yaml:8: arms[1].method.attention.taps []: needs at least one tap, each named once",
+        "s.yaml:8: arms[1].method.attention.taps []: taps are all, middle, the number of the deepest, "
+        "or a list of names or {student: …, teacher: …}",
+    ),
+    (
+        KSAN,
+        "{name: ksan, attention: {taps: 4}}",
+        "s.yaml:8: arms[1].method does not fit: the stages of resnet8-w4 (8×8, 4×4, 2×2) and resnet20-w16 "
+        "(8×8, 4×4, 2×2) have 3 sizes in common, and 4 pairs of taps are asked for; name them: "
+        "taps: [{student: …, teacher: …}]",
     ),
     (
         KSAN,
@@ -230,7 +245,7 @@ SPACES = [
     (
         "{method.attention.taps: {choice: [[stage1], [stage9]]}}",
         's.yaml:9: arms[1].space.method.attention.taps holds ["stage9"]: '
-        "the student resnet8-w4 has no tap stage9; it has stage1, stage2, stage3",
+        f"the student resnet8-w4 has no tap stage9; {OTHER_TAPS}",
     ),
 ]
 

@@ -36,7 +36,7 @@ TINY: dict[str, Any] = {
             "space": {
                 "training.learning_rate": {"float": [0.03, 0.5], "log": True},
                 "method.weights.cross_entropy": {"choice": [0, 0.1, 1]},
-                "method.attention.taps": {"choice": [["stage3"], ["stage2", "stage3"], ["stage1", "stage2", "stage3"]]},
+                "method.attention.taps": {"choice": [["stage3"], ["stage2", "stage3"], "all"]},
             },
         },
     ],

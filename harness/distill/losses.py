@@ -79,7 +79,7 @@ def correlation_distance(student: Tensor, teacher: Tensor) -> Tensor:
     ours, theirs = (rows - rows.mean(dim=1, keepdim=True) for rows in (student, teacher))
     flat = (ours == theirs).all(dim=1)
     distance: Tensor = 1 - F.cosine_similarity(ours, theirs, dim=1)
-    return torch.where(flat, 0.0, distance)
+    return distance.masked_fill(flat, 0.0)
 
 
 def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -94,7 +94,8 @@ def absolute_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
 def attention_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """‖student − teacher‖₂, the printed equation's: (n, positions) twice → (n,)."""
-    return torch.linalg.vector_norm(student - teacher, dim=1)
+    distance: Tensor = torch.linalg.vector_norm(student - teacher, dim=1)
+    return distance
 
 
 def similarity_distance(student: Tensor, teacher: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from rich.text import Text
 from harness.data.catalog import AnyDataset
 from harness.distill.catalog import AnyMethod
 from harness.models.catalog import AnyArchitecture
+from harness.models.pairing import PairedTap
 from harness.source import SpecError, read_yaml
 from harness.study.plan import Plan, predicted_seconds
 from harness.study.shelf import Kind, everything
@@ -39,6 +40,7 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
         runs, seconds = plan.runs(cell), predicted_seconds(cell.base)
         table.add_row(*map(Text, [*names, *sizes, str(len(cell.space)), str(runs), f"{seconds:.3g}"]))
     console.print(table)
+    _print_taps(plan, console)
     console.print(
         Text(
             f"search: up to {spec.search.trials} configs × {spec.search.replicates} seeds a row, by "
@@ -53,6 +55,25 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
             f"{_duration(seconds / workers)} on {workers} (to within a factor of two)"
         )
     )
+
+
+def _print_taps(plan: Plan, console: Console) -> None:
+    """What each pair's student learns from where, a line for each set of taps."""
+    arms: dict[tuple[str, str], list[str]] = {}
+    for cell in plan.cells:
+        if taps := cell.base.taps:
+            assert cell.base.teacher is not None
+            pair = f"{cell.base.teacher.network.label} → {cell.base.student.label}"
+            arms.setdefault((pair, ", ".join(map(_tap, taps))), []).append(cell.arm.name)
+    for (pair, taps_of_pair), names in arms.items():
+        console.print(Text(f"taps {pair}: {taps_of_pair} ({', '.join(names)})"))
+
+
+def _tap(tap: PairedTap) -> str:
+    if not tap.is_resized:
+        return tap.name
+    ours, theirs = (f"{shape[1]}×{shape[2]}" for shape in (tap.student_shape, tap.teacher_shape))
+    return f"{tap.name} [{ours} learns from {theirs}]"
 
 
 def _duration(seconds: float) -> str:

@@ -70,8 +70,12 @@ class Training(Spec):
         return self.learning_rate * self.schedule.factor((step + 1) / (steps + 1))
 
     def optimiser(self, *modules: nn.Module) -> torch.optim.SGD:
-        """SGD over the modules' parameters, fused."""
-        return torch.optim.SGD(
+        """SGD over the modules' parameters, fused.
+
+        Momentum begins as zeros instead of with the first gradient, which comes to the same, since the fused
+        step cannot mix the two: a loss that joins later (FitNet's second stage) reaches weights for the first time.
+        """
+        optimiser = torch.optim.SGD(
             [parameter for module in modules for parameter in module.parameters()],
             lr=self.learning_rate,
             momentum=self.momentum,
@@ -79,6 +83,9 @@ class Training(Spec):
             weight_decay=self.weight_decay,
             fused=True,
         )
+        for parameter in optimiser.param_groups[0]["params"]:
+            optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter) if self.momentum else None
+        return optimiser
 
 
 def adversary_optimiser(network: nn.Module, learning_rate: float) -> torch.optim.Adam:

@@ -31,6 +31,13 @@ def test_a_plan_names_pairs_arms_sizes_runs_and_cost() -> None:
     assert "on 2" in text
 
 
+def test_a_plan_says_which_taps_are_paired_and_where_their_sizes_differ() -> None:
+    assert "taps resnet8-w4 → resnet8-w2: stage1, stage2, stage3 (" in told(print_plan, plan(study()), 1)
+    named = {"taps": [{"student": "stage1", "teacher": "stage2"}, "embedding"]}
+    content = tiny(arms=[{"method": {"name": "at", **named}}])
+    assert "stage1=stage2 [8×8 learns from 4×4], embedding (at)" in told(print_plan, plan(study(content)), 1)
+
+
 def test_a_plan_shows_brackets_as_they_were_written() -> None:
     text = told(print_plan, plan(study()), 1)
     assert QUESTION in text

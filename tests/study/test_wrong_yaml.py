@@ -105,8 +105,7 @@ REPLACED = [
     (
         KSAN,
         "{name: ksan, attention: {taps: [stage4]}}",
-        "s.yaml:8: arms[1].method does not fit: "
-        f"the student resnet8-w4 has no tap stage4; {OTHER_TAPS}",
+        f"s.yaml:8: arms[1].method does not fit: the student resnet8-w4 has no tap stage4; {OTHER_TAPS}",
     ),
     (
         KSAN,

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from harness.distill.anc import ANC
+from harness.distill.crd import CRD
+from harness.distill.fitnet import FitNet
 from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
 from harness.distill.l2 import L2
@@ -21,7 +23,7 @@ from harness.train.trial import Outcome, Resumption, TrialSpec, run_trial
 from harness.train.workshop import Workshop, drained
 from tests.train.small import CPU, EPOCHS, METHODS, exhausted, run, small_trial, timeless
 
-every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.model_fields["name"].default)
+every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 
 
 def outcome(spec: TrialSpec, workshop: Workshop) -> Outcome:
@@ -33,8 +35,8 @@ def digest(spec: TrialSpec, workshop: Workshop) -> str:
 
 
 @every_method
-def test_the_same_spec_gives_the_same_numbers_and_weights(method: type[Method], workshop: Workshop) -> None:
-    spec = small_trial(method())
+def test_the_same_spec_gives_the_same_numbers_and_weights(method: Method, workshop: Workshop) -> None:
+    spec = small_trial(method)
     (records, first), (again, second) = run(spec, workshop), run(spec, workshop)
     assert timeless(records) == timeless(again)
     assert first.validation == second.validation
@@ -79,8 +81,8 @@ def test_switching_a_loss_off_shifts_nothing_else(richer: Method, plainer: Metho
 
 
 @every_method
-def test_training_leaves_the_teacher_as_it_was(method: type[Method], workshop: Workshop) -> None:
-    spec = small_trial(method())
+def test_training_leaves_the_teacher_as_it_was(method: Method, workshop: Workshop) -> None:
+    spec = small_trial(method)
     if spec.teacher is None:
         pytest.skip("has no teacher")
     teacher = drained(workshop.teacher(spec.teacher, spec.data))
@@ -91,6 +93,35 @@ def test_training_leaves_the_teacher_as_it_was(method: type[Method], workshop: W
     assert (state_digest(part) if part else None) == before
     assert not teacher.network.training
     assert not any(parameter.requires_grad for parameter in teacher.network.parameters())
+
+
+@every_method
+def test_a_last_batch_of_one_image_is_left_out(method: Method, workshop: Workshop) -> None:
+    records, end = run(small_trial(method, data__train=65, training__epochs=1, training__batch_size=32), workshop)
+    assert end.status == "completed"
+    assert all(math.isfinite(loss) for loss in records[0].losses.values())
+
+
+@every_method
+def test_networks_may_run_in_bfloat16(method: Method, workshop: Workshop) -> None:
+    _, end = run(small_trial(method, training__epochs=1, training__precision="bfloat16"), workshop)
+    assert end.status == "completed"
+
+
+def test_fitnet_learns_the_hint_first_and_the_classes_after_it(workshop: Workshop) -> None:
+    spec = small_trial(FitNet(hint_share=0.5), training__epochs=2)
+    first, second = run(spec, workshop)[0]
+    assert first.train_loss == pytest.approx(100 * first.losses["hint"])
+    assert second.train_loss == pytest.approx(second.losses["cross_entropy"] + second.losses["softened_kl"])
+
+
+def test_a_contrast_s_memory_is_in_the_checkpoint(tmp_path: Path, workshop: Workshop) -> None:
+    kept = tmp_path / "kept.pt"
+    run(small_trial(CRD(negatives=32), training__epochs=1), workshop, kept)
+    content = torch.load(io.BytesIO(kept.read_bytes()[32:]), weights_only=True)
+    assert content["part"]["ours"].shape == (64, 128)
+    assert torch.allclose(content["part"]["theirs"].norm(dim=1), torch.ones(64), atol=1e-6)
+    assert float(content["part"]["scale"].min()) > 0
 
 
 def test_a_record_an_epoch_says_what_was_done(workshop: Workshop) -> None:
@@ -137,7 +168,7 @@ def test_a_loss_that_is_no_number_ends_the_trial_as_diverged(spec: TrialSpec, wo
 def test_a_trial_that_was_stopped_goes_on_with_identical_numbers(
     method: type[Method], workshop: Workshop, tmp_path: Path
 ) -> None:
-    spec = small_trial(method())
+    spec = small_trial(method)
     expected, whole = run(spec, workshop)
     for stop in range(1, EPOCHS + 1):
         kept = tmp_path / f"{stop}.pt"

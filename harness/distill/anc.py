@@ -42,9 +42,13 @@ class Adversarial(Method):
         says_of_student = _network(parts)(logits)
         return {
             "cross_entropy": cross_entropy(student.logits, lesson.labels),
-            "logits": squared_distance(logits, parts.pairing.standardised(targets["logits"])),
+            "logits": self.logit_distance(logits, parts.pairing.standardised(targets["logits"])),
             "adversarial": self.discriminator.student_loss(says_of_student, lesson.labels),
         }
+
+    def logit_distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """How far apart two sets of standardised logits are: (n, classes) twice → (n,)."""
+        return squared_distance(student, teacher)
 
     def adversary(self, pairing: Pairing) -> nn.Module | None:
         return self.discriminator.build(pairing.classes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.distill.anc import ANC
 from harness.distill.at import AT
+from harness.distill.can import CAN
 from harness.distill.crd import CRD
 from harness.distill.dist import DIST
 from harness.distill.dkd import DKD
@@ -27,6 +28,6 @@ if TYPE_CHECKING:
     AnyMethod = Method
 else:
     AnyMethod = one_of(
-        [Scratch, KD, L2, FitNet, AT, SP, RKD, PKT, VID, CRD, ReviewKD, DKD, DIST, ANC, KSAN, KSANKD],
+        [Scratch, KD, L2, FitNet, AT, SP, RKD, PKT, VID, CRD, ReviewKD, DKD, DIST, CAN, ANC, KSAN, KSANKD],
         "harness.methods",
     )

@@ -2,6 +2,8 @@
 
     logits ─ BN ─ FC ─ BN, ReLU ─ FC ─ BN, ReLU ─ … ─ FC ─► 1 verdict + C class logits
 
+With `residual`, a layer that keeps its width adds what entered it.
+
 Shape: Shu et al. 2019 (arXiv 1904.05100), figure 2. Regularisers: Belagiannis et al. 2018 (arXiv
 1803.10750), eq. 8–10. Widths, μ and the optimiser are this project's choices: the paper prints none.
 """
@@ -24,6 +26,7 @@ class Discriminator(Spec):
 
     widths: tuple[int, ...] = (128, 256, 128)
     """Hidden widths; how many there are is the discriminator's depth."""
+    residual: bool = False
     class_head: bool = True
     """L^C_adv: it also predicts the class of what it sees, and the student is pushed to be predictable."""
     regularisers: tuple[Regulariser, ...] = ("adversarial_samples",)
@@ -54,7 +57,8 @@ class Discriminator(Spec):
         layers: list[nn.Module] = [nn.BatchNorm1d(classes)]
         entering = classes
         for width in self.widths:
-            layers += [nn.Linear(entering, width), nn.BatchNorm1d(width), nn.ReLU()]
+            layer = nn.Sequential(nn.Linear(entering, width), nn.BatchNorm1d(width), nn.ReLU())
+            layers += [Residual(layer)] if self.residual and width == entering else list(layer)
             entering = width
         return nn.Sequential(*layers, nn.Linear(entering, 1 + classes * self.class_head))
 
@@ -86,3 +90,16 @@ class Discriminator(Spec):
         if "l2" in self.regularisers:
             penalty = penalty + self.mu * sum(weight.square().sum() for weight in weights) / count
         return penalty
+
+
+class Residual(nn.Module):
+    """A layer that adds what enters it."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, d) → (n, d)."""
+        changed: Tensor = self.layer(features)
+        return features + changed

@@ -6,7 +6,7 @@
                       │ …
 
 A shallow map of the teacher is learnt from all deeper maps of the student, fused by attention, and compared
-over a pyramid of sizes.
+over a pyramid of sizes. The authors tap the teacher before its last ReLU; here a tap is the stage's end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from harness.models.taps import Features
 
 
 class ReviewKDWeights(TransferWeights):
-    """1 for ResNets on CIFAR-100; the authors' scripts go from 0.6 to 8 over pairs."""
+    """On CIFAR-100 the authors have 0.6 for ResNet-56 → 20, 1 for 110 → 32, 5 for 32x4 → 8x4 and WRN, to 8."""
 
     review: float = Field(default=1.0, ge=0)
 
@@ -37,8 +37,8 @@ class ReviewKD(Transfer):
     name: Literal["reviewkd"] = "reviewkd"
     weights: ReviewKDWeights = ReviewKDWeights()
     taps: Taps = "all"
-    width: int = Field(default=64, ge=1)
-    """Channels within the fusion."""
+    width: int | None = Field(default=None, ge=1)
+    """Channels within the fusion; by default those of the student's deepest map, 512 at most."""
     pooled: bool = True
     """Whether the deepest map's mean over positions is one level more, as the authors have it."""
     warmup: float = Field(default=1 / 12, ge=0, le=1)
@@ -55,8 +55,9 @@ class ReviewKD(Transfer):
     def student_part(self, pairing: Pairing) -> nn.Module:
         channels = [(pairing.student[tap][0], pairing.teacher[tap][0]) for tap in reversed(pairing.taps)]
         channels = channels[:1] * self.pooled + channels
+        width = self.width or min(512, channels[0][0])
         return nn.ModuleList(
-            Fusion(ours, self.width, theirs, is_first=level == 0) for level, (ours, theirs) in enumerate(channels)
+            Fusion(ours, width, theirs, is_first=level == 0) for level, (ours, theirs) in enumerate(channels)
         )
 
     def targets(self, teacher: Features, parts: Parts) -> Targets:

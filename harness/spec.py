@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
@@ -98,11 +99,41 @@ def leaves(content: object, path: str = "") -> Iterable[tuple[str, object]]:
 
 
 def one_of(builtin: Sequence[type[Spec]], group: str) -> Any:
-    """The discriminated union (by `name`) of our own specs and those that entry points of `group` add."""
-    added = [point.load() for point in entry_points(group=group)]
-    if len(builtin) + len(added) == 1:
-        return builtin[0]
-    return Annotated[Union[(*builtin, *added)], Field(discriminator="name")]
+    """The discriminated union (by `name`) of our own specs and those that entry points of `group` add.
+
+    An entry point that cannot be used is told on stderr and left out: it must not stop what does not need it.
+    """
+    members = list(builtin)
+    for point in sorted(entry_points(group=group), key=lambda point: (point.name, point.value)):
+        try:
+            members.append(_third_party(point.load(), members))
+        except (Exception, SystemExit) as error:  # an import runs anybody's code
+            reason = (str(error).splitlines() or [""])[0]
+            distribution = point.dist.name if point.dist else "an unknown distribution"
+            print(
+                f"left out: {group} {point.name} of {distribution} ({point.value}): {type(error).__name__}: {reason}",
+                file=sys.stderr,
+            )
+    if len(members) == 1:
+        return members[0]
+    return Annotated[Union[(*members,)], Field(discriminator="name")]
+
+
+def _third_party(member: Any, known: Sequence[type[Spec]]) -> type[Spec]:
+    """What an entry point gave, if it can stand beside the known specs; raises `TypeError` or `ValueError`."""
+    ours = (kind for kind in known[0].__mro__[1:] if issubclass(kind, Spec))
+    family = next(kind for kind in ours if all(issubclass(other, kind) for other in known))
+    if not (isinstance(member, type) and issubclass(member, family)):
+        raise TypeError(f"it is no subclass of {family.__module__}.{family.__name__}")
+    if missing := sorted(getattr(member, "__abstractmethods__", ())):
+        raise TypeError(f"{member.__name__} does not define {', '.join(missing)}")
+    member.model_rebuild()
+    field = member.model_fields.get("name")
+    if field is None or get_origin(field.annotation) is not Literal or get_args(field.annotation) != (field.default,):
+        raise TypeError(f'{member.__name__} has no field `name: Literal["…"] = "…"`')
+    if field.default in map(_name_of, known):
+        raise ValueError(f"the name {shown(field.default)} is taken; choose another")
+    return member
 
 
 def problems_of(

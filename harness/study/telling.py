@@ -108,7 +108,7 @@ def _components(union: Any) -> list[tuple[str, str]]:
     """Name and first sentence of each member of a union of specs."""
     union = get_args(union)[0] if get_args(union) else union
     members = get_args(union) or (union,)
-    return [(member.model_fields["name"].default, (member.__doc__ or "").splitlines()[0]) for member in members]
+    return [(member.model_fields["name"].default, (member.__doc__ or "").partition("\n")[0]) for member in members]
 
 
 _CONTENTS = {

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FieldSerializationInfo, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from harness.source import Location, Problem, Source, did_you_mean, shown
@@ -37,7 +37,11 @@ class Spec(BaseModel):
     @property
     def id(self) -> str:
         """The first 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return content_id(self.model_dump(mode="json"))
+        return content_id(self.identity())
+
+    def identity(self, without: Iterable[str] = ()) -> dict[str, Any]:
+        """The content that decides numbers: all but what fields leave out of it, such as where a file lies."""
+        return self.model_dump(mode="json", exclude=set(without), context=_IDENTITY)
 
     def at(self, path: str, value: object) -> Self:
         """This spec with the field at a dotted path replaced, checked anew.
@@ -71,6 +75,14 @@ class Spec(BaseModel):
     def differences(self, other: Spec) -> dict[str, tuple[object, object]]:
         """Dotted path → (value here, value there), for every leaf in which two specs differ."""
         return differences(self.model_dump(mode="json"), other.model_dump(mode="json"))
+
+
+_IDENTITY = {"identity": True}
+
+
+def is_identity(info: FieldSerializationInfo) -> bool:
+    """Whether a field is being written for an id, not for a reader."""
+    return info.context == _IDENTITY
 
 
 def differences(here: object, there: object) -> dict[str, tuple[object, object]]:

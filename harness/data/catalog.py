@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from harness.data.cifar import Cifar10, Cifar100
 from harness.data.dataset import Dataset
 from harness.data.digits import Digits
+from harness.data.folder import Folder
 from harness.data.idx import FashionMnist, Mnist
+from harness.data.parquet import Parquet
 from harness.data.svhn import Svhn
 from harness.spec import one_of
 
 if TYPE_CHECKING:
     AnyDataset = Dataset
 else:
-    AnyDataset = one_of([Digits, Mnist, FashionMnist, Cifar10, Cifar100, Svhn], "harness.datasets")
+    AnyDataset = one_of([Digits, Mnist, FashionMnist, Cifar10, Cifar100, Svhn, Parquet, Folder], "harness.datasets")

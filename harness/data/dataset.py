@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from harness.spec import Spec
 # The bounds belong to the types: a subclass that only gives a default would lose them.
 Count = Annotated[int, Field(gt=0)]
 Shift = Annotated[int, Field(ge=0, le=16)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=1)]
 
 
 class DataError(UserError):
@@ -69,6 +71,11 @@ class Dataset(Spec, ABC):
     """Pixels by which training images move at random, zero-padded, in both directions."""
     flip: bool
     """Whether training images are mirrored left to right at random."""
+    mean: tuple[Share, ...] | None = Field(default=None, min_length=1, max_length=3)
+    """What is taken from each channel of pixels in 0…1, such as a pretrained network expects it; by default the
+    training images' own mean."""
+    spread: tuple[Positive, ...] | None = Field(default=None, min_length=1, max_length=3)
+    """What the rest is divided by; by default the training images' own standard deviation."""
 
     @property
     @abstractmethod
@@ -96,10 +103,25 @@ class Dataset(Spec, ABC):
     def test_images(self, root: Path) -> Images:
         """The test images. Only `splits.open_test` calls this; a test of the project walks the code for others."""
 
+    def pinned(self, beside: Path | None) -> Self:
+        """The same with what its files decide filled in; `beside` is the study's file.
+
+        Raises `MissingError` or `DataError` for files that are not there, or not good as far as a glance shows.
+        """
+        return self
+
     @property
     def train_count(self) -> int:
         """How many images a student trains on."""
         return self.train or self.pool - self.validation
+
+    @property
+    def misfit(self) -> str | None:
+        """What is wrong where `mean` or `spread` is not for this number of channels."""
+        for setting, values in (("mean", self.mean), ("spread", self.spread)):
+            if values and len(values) != self.shape[0]:
+                return f"{setting} has {len(values)} values and the images of {self.name} have {self.shape[0]} channels"
+        return None
 
     @property
     def shortage(self) -> str | None:

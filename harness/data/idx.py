@@ -17,11 +17,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, FieldSerializationInfo, field_serializer
 
 from harness.data.dataset import Count, DataError, Dataset, Images, Shift
 from harness.data.download import downloaded
 from harness.source import MissingError
+from harness.spec import is_identity
 
 UBYTE = 0x08
 """IDX's code for unsigned bytes, the only type that these files use."""
@@ -54,6 +55,10 @@ class _Idx(Dataset):
     shift: Shift = 2
     folder: str | None = Field(default=None, min_length=1)
     """A folder with the four IDX files, gzipped or not; found or downloaded where it is not said."""
+
+    @field_serializer("folder")
+    def _place(self, folder: str | None, info: FieldSerializationInfo) -> str | None:
+        return None if is_identity(info) else folder  # the content is the published one, wherever it lies
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from harness.data.augment import Views, padded, random_views, seen
-from harness.data.dataset import Dataset, Images
+from harness.data.dataset import DataError, Dataset, Images
 from harness.data.splits import Splits
 
 
@@ -81,16 +82,13 @@ class ResidentData:
 
 
 def resident(splits: Splits, data: Dataset, device: torch.device) -> ResidentData:
-    """Puts training and validation on the device, standardised by the training split's own statistics."""
+    """Puts training and validation on the device, standardised by `mean` and `spread` or the training split's own."""
     pixels = torch.from_numpy(splits.train.pixels)
     spread, mean = torch.std_mean(pixels.double(), dim=(0, 2, 3))
-    # A constant channel has no spread; one pixel stands in so that it becomes 0 instead of NaN.
-    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-    standard = Standard(mean.float()[:, None, None].to(device), spread.float()[:, None, None].to(device))
-    train = on_device(splits.train, standard, device)
+    train = on_device(splits.train, standard(data, mean, spread, device), device)
     return ResidentData(
         train=train,
-        validation=on_device(splits.validation, standard, device),
+        validation=on_device(splits.validation, train.standard, device),
         bordered=padded(train.pixels, data.shift),
         shift=data.shift,
         flip=data.flip,
@@ -98,8 +96,25 @@ def resident(splits: Splits, data: Dataset, device: torch.device) -> ResidentDat
     )
 
 
+def standard(data: Dataset, mean: Tensor, spread: Tensor, device: torch.device) -> Standard:
+    """What images are standardised by: what the data set says, or else a mean and spread (c,) in pixels.
+
+    Raises `DataError` where it says them for another number of channels.
+    """
+    if data.misfit:
+        raise DataError(data.misfit)
+    # A constant channel has no spread; one pixel stands in so that it becomes 0 instead of NaN.
+    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+    settled = [
+        torch.tensor(said, dtype=torch.float64) * 255 if said else measured
+        for said, measured in ((data.mean, mean), (data.spread, spread))
+    ]
+    return Standard(*(values.float()[:, None, None].to(device) for values in settled))
+
+
 def on_device(images: Images, standard: Standard, device: torch.device) -> ResidentSplit:
     """A split on the device, to be standardised as training was."""
-    return ResidentSplit(
-        torch.from_numpy(images.pixels).to(device), torch.from_numpy(images.labels).to(device), standard
-    )
+    pixels = np.require(
+        images.pixels, requirements="W"
+    )  # torch warns of memory that cannot be written, such as a file's
+    return ResidentSplit(torch.from_numpy(pixels).to(device), torch.from_numpy(images.labels).to(device), standard)

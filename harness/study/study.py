@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from harness.data.catalog import AnyDataset
+from harness.data.dataset import Dataset
 from harness.distill.catalog import AnyMethod
 from harness.models.catalog import AnyArchitecture
-from harness.source import Location, Problem, Source, SpecError, read_yaml, shown
+from harness.source import Location, Problem, Source, SpecError, UserError, read_yaml, shown
 from harness.spec import Spec, problems_of
 from harness.study.shelf import NotOnShelfError, find
 from harness.study.space import SearchSpace, problems_in
 from harness.train.optim import Training
 from harness.train.seeds import Seeds
 from harness.train.trial import Checkpoint, TeacherSpec, TrialSpec
+
+Pinned = TypeVar("Pinned", Dataset, Checkpoint)
 
 SEARCH_SEEDS = 10_000
 """Search trains with seeds from here on, confirmation with smaller ones: no seed serves both."""
@@ -220,6 +223,9 @@ class _Loading:
             for detail in problems_of(error, self.source, StudySpec, self._elsewhere):
                 self.problems.append(detail)
             raise SpecError(self.problems) from error
+        spec = self._pinned(spec)
+        if self.problems:
+            raise SpecError(self.problems)
         self.problems.extend(self._misfits(spec))
         if self.problems:
             raise SpecError(self.problems)
@@ -263,18 +269,35 @@ class _Loading:
                 return self.spaces[index], tuple(rest)
         return None
 
+    def _pinned(self, spec: StudySpec) -> StudySpec:
+        """The study with the digest of every file that it names; what is wrong with them becomes a problem."""
+        pairs = tuple(
+            pair.model_copy(
+                update={
+                    "data": self._pin(pair.data, ("pairs", index, "data", "path")),
+                    "checkpoint": self._pin(pair.checkpoint, ("pairs", index, "checkpoint", "path")),
+                }
+            )
+            for index, pair in enumerate(spec.pairs)
+        )
+        return spec.model_copy(update={"data": self._pin(spec.data, ("data", "path")), "pairs": pairs})
+
+    def _pin(self, named: Pinned | None, location: Location) -> Pinned | None:
+        if named is None:
+            return None
+        try:
+            return named.pinned(self.path)
+        except (UserError, OSError) as error:
+            self.problems.append(self._problem(location, str(error)))
+            return named
+
     def _misfits(self, spec: StudySpec) -> Iterator[Problem]:
         """What only shows once pair, student and arm meet."""
-        if spec.data.shortage:
-            yield self._problem(("data",), f"asks for too much: {spec.data.shortage}")
+        if spec.data.shortage or spec.data.misfit:
+            yield self._problem(("data",), _of_data(spec.data))
         for pair_index, pair in enumerate(spec.pairs):
-            if pair.data and pair.data.shortage:
-                yield self._problem(("pairs", pair_index, "data"), f"asks for too much: {pair.data.shortage}")
-            if pair.checkpoint and not Path(pair.checkpoint.path).is_file():
-                yield self._problem(
-                    ("pairs", pair_index, "checkpoint", "path"),
-                    f"{shown(pair.checkpoint.path)} is no file here; correct the path",
-                )
+            if pair.data and (pair.data.shortage or pair.data.misfit):
+                yield self._problem(("pairs", pair_index, "data"), _of_data(pair.data))
             for student in pair.students:
                 for arm_index, arm in enumerate(spec.arms):
                     try:
@@ -291,3 +314,7 @@ class _Loading:
         elsewhere = self._elsewhere(location)
         source, place = elsewhere or (self.source, location)
         return source.problem(place, message)
+
+
+def _of_data(data: Dataset) -> str:
+    return f"asks for too much: {data.shortage}" if data.shortage else f"is refused: {data.misfit}"

@@ -22,15 +22,17 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from harness.data.catalog import AnyDataset
+from harness.data.placed import Placed
 from harness.data.resident import ResidentData
 from harness.distill.catalog import AnyMethod
 from harness.distill.method import Lesson, Pairing, Parts, TeacherPart
 from harness.distill.scratch import Scratch
-from harness.files import replacing
+from harness.files import file_digest, replacing
 from harness.models.catalog import AnyArchitecture
 from harness.models.pairing import PairedTap, paired_taps
 from harness.models.taps import Tapped, anatomy
 from harness.record import EpochRecord, Purpose
+from harness.source import MissingError, shown
 from harness.spec import Spec, content_id
 from harness.train.answers import Answers, Nothing
 from harness.train.evaluate import Score, evaluate
@@ -38,12 +40,18 @@ from harness.train.optim import Training, adversary_optimiser, set_learning_rate
 from harness.train.seeds import Seeds, seeded
 
 
-class Checkpoint(Spec):
+class Checkpoint(Placed):
     """A user's own weights for a teacher: a safetensors file, or a torch file of tensors alone."""
 
-    path: str
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    """Checked before the file is used, when given; part of the teacher's id."""
+    def pinned(self, beside: Path | None) -> Checkpoint:
+        """The same with its place found and its digest filled in; raises `MissingError`."""
+        found = self.at_its_place(beside)
+        if not Path(found.path).is_file():
+            raise MissingError(f"{shown(self.path)} is no file here; correct the path")
+        digest = file_digest(Path(found.path))
+        if self.sha256 and self.sha256 != digest:
+            raise MissingError(f"{shown(self.path)} is not the file that sha256 names; its own is {digest}")
+        return found.model_copy(update={"sha256": digest})
 
 
 class TeacherSpec(Spec):
@@ -89,7 +97,7 @@ class TrialSpec(Spec):
     @property
     def config_id(self) -> str:
         """The id without seeds and purpose, which replicates and confirmation of one config share."""
-        return content_id(self.model_dump(mode="json", exclude={"seeds", "purpose"}))
+        return content_id(self.identity(without=("seeds", "purpose")))
 
 
 def teacher_trial(teacher: TeacherSpec, data: AnyDataset) -> TrialSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,8 +17,19 @@ from harness.data.dataset import Dataset
 from harness.data.splits import Warrant, cut, open_test
 from harness.source import MissingError
 from tests.contract.unions import DATASETS, smallest
+from tests.data.own import as_folders, as_parquet
 
-every_dataset = pytest.mark.parametrize("data", [smallest(kind) for kind in DATASETS], ids=lambda data: data.name)
+WRITTEN: dict[str, Callable[[Path], Path]] = {"parquet": as_parquet, "folder": as_folders}
+"""How a tiny set of a user's own is written for those that read one."""
+
+
+@pytest.fixture(params=DATASETS, ids=lambda kind: kind.model_fields["name"].default)
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
+    kind = request.param
+    name = kind.model_fields["name"].default
+    if name not in WRITTEN:
+        return smallest(kind)
+    return kind(path=str(WRITTEN[name](tmp_path / "own")), validation=3).pinned(None)
 
 
 def _refused(*_: object) -> NoReturn:
@@ -33,7 +45,6 @@ def _without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", _refused)
 
 
-@every_dataset
 def test_what_it_says_of_itself_is_sane(data: Dataset) -> None:
     channels, height, width = data.shape
     assert channels in (1, 3)
@@ -43,7 +54,6 @@ def test_what_it_says_of_itself_is_sane(data: Dataset) -> None:
     assert data.train_count == data.pool - data.validation >= data.classes
 
 
-@every_dataset
 def test_its_images_are_what_it_says_or_missing_with_a_remedy(data: Dataset, tmp_path: Path) -> None:
     try:
         splits, test = cut(data, tmp_path), open_test(data, tmp_path, Warrant("t", "confirmation"))
@@ -62,7 +72,6 @@ def test_its_images_are_what_it_says_or_missing_with_a_remedy(data: Dataset, tmp
         assert (images.labels.min(), images.labels.max()) == (0, data.classes - 1)
 
 
-@every_dataset
 def test_json_keeps_the_id(data: Dataset) -> None:
     assert TypeAdapter(AnyDataset).validate_json(data.model_dump_json()).id == data.id
 

@@ -50,7 +50,7 @@ REPLACED = [
     (
         DATA,
         "{name: digits, zzz: 4}",
-        "s.yaml:2: data.zzz is not a field here; known: flip, name, shift, split_seed, train, validation",
+        "s.yaml:2: data.zzz is not a field here; known: flip, mean, name, shift, split_seed, spread, train, validation",
     ),
     (
         KSAN,

@@ -1,0 +1,165 @@
+"""Data sets of the user's own encoded images: listed from their files, checked, and decoded once or streamed.
+
+Shape, classes and sizes come from the files. Listing reads labels and the first image alone, so that a
+study can be checked and shown without decoding anything.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from pydantic import Field
+
+from harness.data.dataset import Count, DataError, Dataset, Images, Shift
+from harness.data.decoding import Conversion, decoded_images
+from harness.data.encoded import Encoded
+from harness.data.placed import Placed, digest_of
+from harness.source import MissingError
+from harness.spec import content_id
+
+Part = Literal["train", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Listing(ABC):
+    """One part of a data set as its files list it."""
+
+    files: tuple[Path, ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    """Names of the classes; empty where only their numbers are known."""
+
+    @abstractmethod
+    def where(self, index: int) -> str:
+        """Where an image lies, for a message."""
+
+    @abstractmethod
+    def first(self) -> bytes:
+        """The first image's bytes."""
+
+    @abstractmethod
+    def encoded(self, digest: str) -> Encoded:
+        """All images, to be decoded; `digest` is the data set's."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where all of it lies, for a message."""
+
+    def shape_after(self, convert: Conversion) -> tuple[int, int, int]:
+        """Channels, height and width of the first image; raises `DataError` where it cannot be decoded."""
+        if convert not in self._shapes:
+            channels, height, width = convert(self.first(), self.where(0)).shape
+            self._shapes[convert] = channels, height, width
+        return self._shapes[convert]
+
+    @cached_property
+    def _shapes(self) -> dict[Conversion, tuple[int, int, int]]:
+        """Conversion → the first image's shape, as it was asked for."""
+        return {}
+
+    def check(self, classes: int) -> None:
+        """Raises `DataError` for an empty part, a label out of range, or a class without an image."""
+        if not len(self.labels):
+            raise DataError(f"{self.place} holds no image; add some")
+        for wrong, bound in ((self.labels < 0, "below 0"), (self.labels >= classes, f"not below {classes}")):
+            if wrong.any():
+                index = int(wrong.argmax())
+                raise DataError(
+                    f"{self.where(index)} has the label {self.labels[index]}, {bound}; correct it or remove the image"
+                )
+        counts = np.bincount(self.labels, minlength=classes)
+        if not counts.all():
+            empty = int(counts.argmin())
+            name = f" ({self.classes[empty]})" if self.classes else ""
+            raise DataError(f"{self.place} has no image of class {empty}{name}; add some, or number the classes anew")
+
+
+class ListedDataset(Dataset, Placed, ABC):
+    """Encoded images of the user's; subclasses say how files list them. Nothing is presumed of the augmentation."""
+
+    validation: Count
+    shift: Shift = 0
+    flip: bool = False
+    size: int | None = Field(default=None, ge=1, le=1024)
+    """Height and width to which images are brought; all have the same where it is not said."""
+    channels: Literal[1, 3] | None = None
+    """1 turns images grey, 3 into colours; all have the same where it is not said."""
+
+    @abstractmethod
+    def listing(self, part: Part) -> Listing:
+        """The part's files and labels; raises `MissingError` or `DataError`."""
+
+    @abstractmethod
+    def named(self) -> list[tuple[str, Path]]:
+        """All files of both parts, in order, by names that do not depend on where they lie."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.listing("train").shape_after(self._conversion)
+
+    @property
+    def classes(self) -> int:
+        listed = self.listing("train")
+        return len(listed.classes) or int(listed.labels.max(initial=0)) + 1
+
+    @property
+    def pool(self) -> int:
+        return len(self.listing("train").labels)
+
+    def training_images(self, root: Path) -> Images:
+        return self._images("train", root)
+
+    def test_images(self, root: Path) -> Images:
+        return self._images("test", root)
+
+    def pinned(self, beside: Path | None) -> Self:
+        found = self.at_its_place(beside)
+        found._check()
+        return found.model_copy(update={"sha256": found._verified()})
+
+    @property
+    def _conversion(self) -> Conversion:
+        return Conversion(self.channels, self.size)
+
+    def _check(self) -> None:
+        """Raises `DataError` for what can be known without decoding more than the first images."""
+        parts = self.listing("train"), self.listing("test")
+        for listed in parts:
+            listed.check(self.classes)
+        shapes = [listed.shape_after(self._conversion) for listed in parts]
+        if shapes[0][0] not in (1, 3):
+            raise DataError(
+                f"{parts[0].where(0)} has {shapes[0][0]} channels; set `channels: 1` or `channels: 3` to convert all"
+            )
+        if shapes[0] != shapes[1]:
+            raise DataError(
+                f"{parts[1].where(0)} is of {shapes[1]} (channels, height, width) and {parts[0].where(0)} of "
+                f"{shapes[0]}; set `size` or `channels` to convert all"
+            )
+
+    def _verified(self) -> str:
+        """The digest of what is there; raises `MissingError` where it is not the one that is asked for."""
+        digest = digest_of(self.named())
+        if self.sha256 and digest != self.sha256:
+            raise MissingError(
+                f"{self.path} does not hold the data that sha256 names; its own is {digest}. "
+                f"Put the right files there, or correct `sha256`"
+            )
+        return digest
+
+    def _images(self, part: Part, root: Path) -> Images:
+        self._check()
+        digest = self._verified()
+        listed = self.listing(part)
+        settings = self.identity(without=(*Dataset.model_fields, *Placed.model_fields))
+        # Another version of Pillow may round a JPEG's pixels differently.
+        key = content_id([digest, part, settings, PIL.__version__])
+        return decoded_images(listed.encoded(digest), self.shape, self._conversion, root, key)

@@ -1,0 +1,198 @@
+"""Parquet files with encoded images and labels, as the public hubs ship them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import Field
+
+from harness.data.dataset import DataError
+from harness.data.encoded import Encoded
+from harness.data.listed import ListedDataset, Listing, Part
+from harness.source import MissingError, did_you_mean
+
+IMAGE_COLUMNS = ("img", "image")
+LABEL_COLUMNS = ("label", "fine_label", "labels")
+PATTERNS = {"train": ("train*.parquet",), "test": ("test*.parquet", "val*.parquet")}
+
+
+class Parquet(ListedDataset):
+    """Parquet files with a column of encoded images (bytes, or a struct of bytes and path) and one of labels."""
+
+    name: Literal["parquet"] = "parquet"
+    train_files: str | None = Field(default=None, min_length=1)
+    """A pattern below `path`; by default train*.parquet there, in `data/`, or in any folder below."""
+    test_files: str | None = Field(default=None, min_length=1)
+    """The same for the test images; by default test*.parquet, or else val*.parquet."""
+    image: str | None = None
+    """The column of images; img or image where it is not said."""
+    label: str | None = None
+    """The column of labels; label, fine_label or labels where it is not said."""
+
+    def listing(self, part: Part) -> Listing:
+        stamps = tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in self._files(part))
+        return _listed(stamps, self.image, self.label)
+
+    def named(self) -> list[tuple[str, Path]]:
+        parts: tuple[Part, ...] = ("train", "test")
+        return [(f"{part} {index}", path) for part in parts for index, path in enumerate(self._files(part))]
+
+    def _files(self, part: Part) -> list[Path]:
+        root = Path(self.path).expanduser()
+        if not root.is_dir():
+            raise MissingError(f"{self.path} is no folder of Parquet files here; correct `path`")
+        setting, asked = f"{part}_files", self.train_files if part == "train" else self.test_files
+        for pattern in (asked,) if asked else PATTERNS[part]:
+            for below in ("", "data/", "*/"):
+                if files := sorted(path for path in root.glob(below + pattern) if path.is_file()):
+                    return files
+        there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
+        raise MissingError(
+            f"{self.path} has no {asked or PATTERNS[part][0]} (there: {there}); name it with `{setting}`"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Listing):
+    """The rows of some files."""
+
+    image: str
+    starts: tuple[int, ...]
+    """The number of each file's first row among all rows."""
+
+    @property
+    def place(self) -> str:
+        return str(self.files[0]) + (f" and {len(self.files) - 1} more" if len(self.files) > 1 else "")
+
+    def where(self, index: int) -> str:
+        return _place_of(self.files, self.starts, index)
+
+    def first(self) -> bytes:
+        with _opened(self.files[0]) as file:
+            for batch in file.iter_batches(batch_size=1, columns=[self.image]):
+                return _contents(batch.column(0), self.files, self.starts, 0)[0]
+        raise DataError(f"{self.files[0]} holds no image; remove it")
+
+    def encoded(self, digest: str) -> Rows:
+        contents: list[bytes] = []
+        for file in self.files:
+            with _opened(file) as opened:
+                try:
+                    for batch in opened.iter_batches(columns=[self.image]):
+                        contents += _contents(batch.column(0), self.files, self.starts, len(contents))
+                except (pa.ArrowException, OSError) as error:
+                    raise DataError(f"{file} is damaged ({_reason(error)}); get it again") from error
+        return Rows(self.labels, digest, self.files, self.starts, contents, np.arange(len(self.labels)))
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(Encoded):
+    """Images from rows of tables, held in memory as they are encoded."""
+
+    files: Sequence[Path]
+    starts: Sequence[int]
+    contents: Sequence[bytes]
+    rows: NDArray[np.int64]
+    """The number of each image's row among all rows."""
+
+    def content(self, index: int) -> bytes:
+        return self.contents[index]
+
+    def where(self, index: int) -> str:
+        return _place_of(self.files, self.starts, int(self.rows[index]))
+
+    def taken(self, indices: NDArray[np.int64]) -> Self:
+        contents = [self.contents[index] for index in indices]
+        return replace(self, labels=self.labels[indices], contents=contents, rows=self.rows[indices])
+
+
+def _place_of(files: Sequence[Path], starts: Sequence[int], row: int) -> str:
+    """`train-00001.parquet row 17`, counted from 0 within the file."""
+    file, start = [(file, start) for file, start in zip(files, starts, strict=True) if start <= row][-1]
+    return f"{file} row {row - start}"
+
+
+@lru_cache(maxsize=16)
+def _listed(stamps: tuple[tuple[Path, int, int], ...], image: str | None, label: str | None) -> Table:
+    """The listing of files; a file that changes has another stamp."""
+    files = tuple(path for path, _, _ in stamps)
+    pieces, starts, images = [], [0], []
+    classes: tuple[str, ...] = ()
+    for path in files:
+        with _opened(path) as file:
+            schema = file.schema_arrow
+            images.append(_column(path, schema, "image", image, IMAGE_COLUMNS))
+            chosen = _column(path, schema, "label", label, LABEL_COLUMNS)
+            classes = classes or _class_names(schema, chosen)
+            pieces.append(_labels(path, file, chosen))
+        starts.append(starts[-1] + len(pieces[-1]))
+    return Table(files, np.concatenate(pieces), classes, images[0], tuple(starts[:-1]))
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is no whole Parquet file ({_reason(error)}); get it again") from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _column(path: Path, schema: pa.Schema, setting: str, asked: str | None, usual: tuple[str, ...]) -> str:
+    names = [asked] if asked else usual
+    found = next((name for name in names if name in schema.names), None)
+    if found is None:
+        hint = did_you_mean(asked or usual[0], schema.names)
+        raise DataError(f"{path} has no column {' or '.join(names)}; name it with `{setting}` ({hint})")
+    return found
+
+
+def _labels(path: Path, file: Any, column: str) -> NDArray[np.int64]:
+    try:
+        labels = file.read(columns=[column]).column(0)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is damaged ({_reason(error)}); get it again") from error
+    if not pa.types.is_integer(labels.type):
+        raise DataError(f"{path} has labels of type {labels.type} in {column}; they must be whole numbers from 0 on")
+    if labels.null_count:
+        row = labels.is_null().to_pylist().index(True)
+        raise DataError(f"{path} row {row} has no label; give it one or remove it")
+    return np.asarray(labels.cast(pa.int64()).to_numpy())
+
+
+def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...]:
+    """The names that the hubs' libraries note in the schema, or none."""
+    metadata = schema.metadata or {}
+    try:
+        noted = json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"]
+        return tuple(map(str, noted))
+    except (KeyError, TypeError, ValueError):
+        names = metadata.get(b"classes", b"").decode(errors="replace")
+        return tuple(names.split(",")) if names else ()
+
+
+def _contents(column: pa.Array, files: Sequence[Path], starts: Sequence[int], first: int) -> list[bytes]:
+    """The bytes of some neighbouring images, `first` being the number of their first row."""
+    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        column = pc.struct_field(column, "bytes")
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        raise DataError(
+            f"{files[0]} has images of type {column.type}; they must be bytes, or a struct with bytes; "
+            f"name their column with `image`"
+        )
+    contents: list[bytes] = column.to_pylist()
+    if column.null_count:
+        raise DataError(f"{_place_of(files, starts, first + contents.index(None))} has no image; remove it")  # type: ignore[arg-type]
+    return contents

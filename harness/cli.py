@@ -105,7 +105,7 @@ def search(
     with told(context):
         from harness.report.leaderboard import print_front, print_leaderboard
         from harness.report.page import write_report
-        from harness.search.carry_out import carry_out
+        from harness.search.carry_out import carry_out, fetch_data
         from harness.search.display import Display
         from harness.store.parquet import Store
         from harness.study.plan import plan
@@ -118,7 +118,8 @@ def search(
         count = workers or _workers(settled, planned)
         runs_trials = _runner(runner, planned, store, settled, count, data_root)
         console.print(Text(f"{planned.study.name}: {planned.study.spec.question}", style="bold"))
-        failed = carry_out(planned, store, runs_trials, Display(planned, console, count))
+        display = Display(planned, console, count)
+        failed = carry_out(planned, store, runs_trials, display, lambda: fetch_data(planned, data_root.expanduser()))
         for path in store.damaged:
             console.print(Text(f"{path} could not be read; it was set aside and its trial was run again", "yellow"))
         console.print()

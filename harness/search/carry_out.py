@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from harness.data.splits import cut
 from harness.record import TrialRecord
 from harness.search.agenda import Agenda
 from harness.search.display import Display
@@ -13,6 +16,8 @@ from harness.spec import differences
 from harness.store.parquet import Store
 from harness.study.plan import Plan
 
+PLACES = ("data.path", "data.folder", "data.workers", "checkpoint.path")
+"""Ends of fields that say where content lies or who reads it; the content has a digest beside it."""
 HARMLESS = ("id", "question", "search.failures", "resources.gpus_per_trial")
 """What of a study may change between two runs of it: no number depends on it."""
 
@@ -21,27 +26,44 @@ class ChangedStudyError(UserError):
     """The run began with another study of the same name; the message shows what differs."""
 
 
-def carry_out(plan: Plan, store: Store, runner: Runner, display: Display) -> list[TrialRecord]:
+def carry_out(
+    plan: Plan, store: Store, runner: Runner, display: Display, prepare: Callable[[], None] = lambda: None
+) -> list[TrialRecord]:
     """Runs what the store does not have yet; returns the trials of this run that failed.
 
-    Raises `ChangedStudyError`, `RunLockedError`, `MissingError` or `TooManyFailuresError`. Whatever stops
-    it, every trial that ended is on disk.
+    `prepare` is called before the first of them. Raises `ChangedStudyError`, `RunLockedError`, `MissingError`,
+    `DataError` or `TooManyFailuresError`. Whatever stops it, every trial that ended is on disk.
     """
     with store.writing():
         refuse_changed(store.frozen_study(), plan.study.resolved, store)
         store.freeze_study(plan.study.resolved, plan.study.text)
         agenda = Agenda(plan, store, [display])
         display.resume(agenda)
+        if not agenda.is_finished:
+            prepare()
         with display:
             runner.run(agenda)
     return agenda.failed
+
+
+def fetch_data(plan: Plan, root: Path) -> None:
+    """Downloads and decodes what the plan needs, once, on all cores, where a person sees it and what is wrong with it.
+
+    Raises `MissingError` or `DataError`.
+    """
+    for data in {cell.base.data.id: cell.base.data for cell in plan.cells}.values():
+        cut(data, root)
 
 
 def refuse_changed(frozen: dict[str, Any] | None, asked: dict[str, Any], store: Store) -> None:
     """Raises `ChangedStudyError` where the study differs from the one that the run began with."""
     if frozen is None:
         return
-    found = {path: pair for path, pair in differences(frozen, asked).items() if path not in HARMLESS}
+    found = {
+        path: pair
+        for path, pair in differences(frozen, asked).items()
+        if path not in HARMLESS and not path.endswith(PLACES)
+    }
     if found:
         raise ChangedStudyError(
             f"{store.root} holds the records of another version of this study:\n"

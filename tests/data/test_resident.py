@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
-from harness.data.dataset import Images
+from harness.data.dataset import DataError, Images
 from harness.data.digits import Digits
 from harness.data.resident import Batch, ResidentData, resident
 from harness.data.splits import Splits, cut
@@ -86,3 +87,16 @@ def test_channels_are_standardised_apart_and_a_constant_one_is_0() -> None:
     assert torch.equal(found[:, 0], torch.zeros(4, 3, 3))
     # 36 pixels of which half are 20: mean 10, spread √(36·100/35)
     assert torch.allclose(found[0, 1], torch.tensor(-10 / (3600 / 35) ** 0.5))
+
+
+def test_a_mean_and_a_spread_that_are_named_are_used() -> None:
+    named, own = digits(mean=[0.25], spread=[0.5]), digits(spread=[0.5])
+    (images, _), *_ = named.validation.chunks()
+    assert torch.allclose(images, (named.validation.pixels / 255 - 0.25) / 0.5, atol=1e-6)
+    assert torch.allclose(own.train.standard.mean, digits().train.standard.mean)
+    assert float(own.train.standard.spread) == 127.5
+
+
+def test_a_mean_for_another_number_of_channels_is_refused() -> None:
+    with pytest.raises(DataError, match="mean has 3 values and the images of digits have 1 channels"):
+        digits(mean=[0.5, 0.5, 0.5])

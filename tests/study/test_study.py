@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.data.digits import Digits
+from harness.data.parquet import Parquet
 from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
 from harness.models.resnet import ResNet
+from harness.search.carry_out import refuse_changed
+from harness.source import SpecError
+from harness.store.parquet import Store
+from harness.study.plan import plan
 from harness.study.shelf import NotOnShelfError, everything, find
 from harness.study.space import FloatRange
 from harness.study.study import SEARCH_SEEDS, TPE, Study, base_trial, load_study
 from harness.train.optim import Steps, Training
+from tests.data.own import as_parquet
 
 TEXT = """\
 question: Does it work?
@@ -140,3 +149,69 @@ def test_a_shipped_study_gives_every_arm_the_same_budget_and_the_same_training_t
     assert len({str(arm.space["training.learning_rate"]) for arm in spec.arms}) == 1
     assert any(isinstance(arm.method, KSAN) for arm in spec.arms)
     assert any(arm.method.name == "scratch" for arm in spec.arms)
+
+
+# What a study names by a path is known by its content.
+
+
+def placed(folder: Path, data: str = "set", weights: bytes = b"weights") -> str:
+    """The study on Parquet files and a checkpoint that lie beside it."""
+    folder.mkdir(exist_ok=True)
+    as_parquet(folder / data)
+    (folder / "mine.pt").write_bytes(weights)
+    text = TEXT.replace("{name: digits}", f"{{name: parquet, path: {data}, validation: 3}}")
+    return text.replace("    students:", "    checkpoint: {path: mine.pt}\n    students:")
+
+
+def test_paths_lead_from_the_studys_file_and_their_content_is_filled_in(tmp_path: Path) -> None:
+    spec = study(tmp_path, placed(tmp_path)).spec
+    assert isinstance(spec.data, Parquet)
+    assert spec.data.path == str(tmp_path / "set")
+    assert spec.pairs[0].checkpoint is not None
+    assert spec.pairs[0].checkpoint.path == str(tmp_path / "mine.pt")
+    assert spec.pairs[0].checkpoint.sha256 == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_the_id_is_of_what_lies_there_and_not_of_where(tmp_path: Path) -> None:
+    known = study(tmp_path / "a", placed(tmp_path / "a"))
+    elsewhere = study(tmp_path / "b", placed(tmp_path / "b", data="other"))
+    retrained = study(tmp_path / "c", placed(tmp_path / "c", weights=b"others"))
+    assert known.spec.id == elsewhere.spec.id != retrained.spec.id
+    pairs = [plan(one).cells[1].base for one in (known, elsewhere, retrained)]
+    assert pairs[0].id == pairs[1].id != pairs[2].id
+    assert pairs[0].config_id == pairs[1].config_id != pairs[2].config_id
+    refuse_changed(known.resolved, {**elsewhere.resolved, "name": known.name}, Store(tmp_path))
+
+
+WRONG_PLACES = {
+    "no data": (lambda folder: shutil.rmtree(folder / "set"), 'mine.yaml:2: data.path "set" is no file here'),
+    "torn data": (
+        lambda folder: (folder / "set" / "train.parquet").write_bytes(b"torn"),
+        "train.parquet is no whole Parquet file",
+    ),
+    "no weights": (
+        lambda folder: (folder / "mine.pt").unlink(),
+        'mine.yaml:6: pairs[0].checkpoint.path "mine.pt" is no file here; correct the path',
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "told"), WRONG_PLACES.values(), ids=WRONG_PLACES)
+def test_what_is_wrong_with_files_is_told_at_the_line_that_names_them(spoil: Any, told: str, tmp_path: Path) -> None:
+    text = placed(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(SpecError) as refusal:
+        study(tmp_path, text)
+    assert told in str(refusal.value)
+    assert "mine.yaml:" in str(refusal.value)
+
+
+def test_a_checkpoint_with_another_digest_than_the_studys_is_refused(tmp_path: Path) -> None:
+    text = placed(tmp_path).replace("{path: mine.pt}", f"{{path: mine.pt, sha256: {'a' * 64}}}")
+    with pytest.raises(SpecError, match=r'checkpoint.path "mine.pt" is not the file that sha256 names; its own is'):
+        study(tmp_path, text)
+
+
+def test_a_mean_for_another_number_of_channels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="data is refused: mean has 3 values and the images of digits have 1 channels"):
+        study(tmp_path, TEXT.replace("{name: digits}", "{name: digits, mean: [0.5, 0.5, 0.5]}"))

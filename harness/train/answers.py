@@ -83,12 +83,16 @@ def view_count(data: ResidentData) -> int:
     return (2 * data.shift + 1) ** 2 * (2 if data.flip else 1)
 
 
-def answers(network: Tapped, method: Method, parts: Parts, data: ResidentData, precision: torch.autocast) -> Answers:
-    """Remembered answers where they fit, else a teacher that is asked; settled by sizes alone.
+def answers(
+    network: Tapped, method: Method, parts: Parts, data: ResidentData, precision: torch.autocast, epochs: int
+) -> Answers:
+    """Remembered answers where they fit and a trial asks more often than there are views, else a teacher that is asked.
 
     Of `parts`, targets need the pairing and the teacher's part.
     """
     asked = Asked(network, method, parts, precision)
+    if view_count(data) > epochs:
+        return asked
     sample = asked.of(_view(data, 0, torch.arange(2)))
     a_view = sum(table[0].numel() * table.element_size() for table in sample.values())
     if a_view * len(data.train) * view_count(data) > LIMIT:

@@ -58,7 +58,13 @@ class Workshop:
         if spec.teacher is None or not spec.method.needs_teacher:
             return None
         settings, training = spec.method.teacher_settings, spec.training
-        of_method = [spec.method.name, settings and settings.id, training.precision, training.channels_last]
+        of_method = [
+            spec.method.name,
+            settings and settings.id,
+            training.precision,
+            training.channels_last,
+            training.epochs,
+        ]
         key = content_id([spec.data.id, spec.teacher.id, spec.student.id, of_method])
         if key not in self._sides:
             self._sides[key] = self._new_side(spec, drained(self.teacher(spec.teacher, spec.data)))
@@ -78,7 +84,12 @@ class Workshop:
         tapped = Tapped(known.network, paths, spec.teacher.network.classifier)
         part = frozen_part(method, known, tapped, pairing, data, self.cache, self.device)
         says = answers(
-            tapped, method, Parts(pairing, torch.nn.Identity(), None, part), data, precision(spec, self.device)
+            tapped,
+            method,
+            Parts(pairing, torch.nn.Identity(), None, part),
+            data,
+            precision(spec, self.device),
+            spec.training.epochs,
         )
         return TeacherSide(says, pairing, part, known.digest)
 

@@ -13,9 +13,9 @@ from harness.train.workshop import Workshop
 from tests.train.small import run, small_trial
 
 SPECS = {
-    "shifted": small_trial(KSAN()),
-    "mirrored too": small_trial(KSAN(), data__flip=True, data__shift=2),
-    "unmoved": small_trial(KSAN(), data__shift=0),
+    "shifted": small_trial(KSAN(), training__epochs=60),
+    "mirrored too": small_trial(KSAN(), training__epochs=60, data__flip=True, data__shift=2),
+    "unmoved": small_trial(KSAN(), training__epochs=60, data__shift=0),
 }
 
 
@@ -55,8 +55,15 @@ def test_a_table_holds_every_view_of_every_image(workshop: Workshop) -> None:
     assert view_count(workshop.data(SPECS["shifted"].data)) == 9
 
 
+def test_a_teacher_that_would_have_to_speak_of_more_views_than_a_trial_sees_is_asked(workshop: Workshop) -> None:
+    for epochs, kind in ((8, Asked), (9, Remembered)):
+        side = workshop.side(small_trial(KSAN(), training__epochs=epochs))
+        assert side is not None
+        assert isinstance(side.answers, kind)
+
+
 def test_a_trial_whose_teacher_is_asked_comes_out_alike(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = small_trial(KSAN(), training__epochs=1)
+    spec = small_trial(KSAN(), training__epochs=9)
     expected, _ = run(spec, workshop)
     monkeypatch.setattr(answers, "LIMIT", 0)
     records, _ = run(spec, Workshop(workshop.data_root, workshop.cache, workshop.device))

@@ -1,6 +1,7 @@
-"""Accuracy of every method's defaults on digits over many seeds: the noise that a study must see through.
+"""Accuracy of every method's defaults over many seeds: the noise that a study must see through.
 
-    python benchmarks/seed_spread.py --seeds 8 --depth 8 --width 4 --epochs 60 --batch-size 64
+    python benchmarks/seed_spread.py --seeds 8 --epochs 60 --batch-size 64
+    python benchmarks/seed_spread.py --seeds 1 --epochs 4 --methods kd crd --data '{name: parquet, path: FOLDER}'
 
 Prints mean and sample standard deviation of the test accuracy, and the seconds that a training took, on
 one thread. The test split is read n times for each method: this measures the method, it selects nothing.
@@ -11,17 +12,16 @@ from __future__ import annotations
 import argparse
 import statistics
 from pathlib import Path
+from typing import get_args
 
 import torch
+import yaml
+from pydantic import TypeAdapter
 
-from harness.data.digits import Digits
-from harness.distill.anc import ANC
-from harness.distill.kd import KD
-from harness.distill.ksan import KSAN
-from harness.distill.l2 import L2
+from harness.data.catalog import AnyDataset
+from harness.distill.catalog import AnyMethod
 from harness.distill.method import Method
-from harness.distill.scratch import Scratch
-from harness.models.resnet import ResNet
+from harness.models.catalog import AnyArchitecture
 from harness.record import TrialRecord
 from harness.search.runner import accounts
 from harness.train.account import Assignment, Places
@@ -30,47 +30,51 @@ from harness.train.seeds import Seeds, make_repeatable
 from harness.train.trial import TeacherSpec, TrialSpec
 from harness.train.workshop import Workshop
 
-METHODS: tuple[Method, ...] = (Scratch(), KD(), L2(), ANC(), KSAN())
+METHODS: dict[str, Method] = {method.name: method for method in (kind() for kind in get_args(get_args(AnyMethod)[0]))}
 
 
 def main() -> None:
     """Trains, and prints a line a method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--depth", type=int, default=8)
-    parser.add_argument("--width", type=int, default=4)
+    parser.add_argument("--data", default="{name: digits}", help="as in a study")
+    parser.add_argument("--teacher", default="{name: resnet, depth: 20}", help="as in a study")
+    parser.add_argument("--student", default="{name: resnet, depth: 8, width: 4}", help="as in a study")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--methods", nargs="+", default=[method.name for method in METHODS])
+    parser.add_argument("--teacher-epochs", type=int, help="as many as the students' by default")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="METHOD")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--data-root", type=Path, default=Path.home() / ".cache" / "ksan-harness" / "data")
     asked = parser.parse_args()
 
     make_repeatable(threads=1)
-    workshop = Workshop(Path(), asked.cache, torch.device("cpu"))
+    workshop = Workshop(asked.data_root, asked.cache, torch.device("cpu"))
+    data, teacher, student = (
+        TypeAdapter(kind).validate_python(yaml.safe_load(text))
+        for kind, text in ((AnyDataset, asked.data), (AnyArchitecture, asked.teacher), (AnyArchitecture, asked.student))
+    )
     training = Training(
         epochs=asked.epochs, batch_size=asked.batch_size, evaluate_every=asked.epochs, channels_last=True
     )
-    print(f"resnet{asked.depth}-w{asked.width}, {asked.epochs} epochs of batch {asked.batch_size}, n = {asked.seeds}")
-    for method in METHODS:
-        if method.name in asked.methods:
-            student = ResNet(depth=asked.depth, width=asked.width)
-            trials = [_trained(method, student, training, seed, workshop) for seed in range(asked.seeds)]
-            print(f"  {method.name:8} {_summary(trials)}", flush=True)
+    taught = training.at("epochs", asked.teacher_epochs or asked.epochs)
+    print(f"{student.label} on {data.name}, {asked.epochs} epochs of batch {asked.batch_size}, n = {asked.seeds}")
+    for method in map(METHODS.__getitem__, asked.methods):
+        spec = TrialSpec(
+            purpose="confirmation",
+            data=data,
+            teacher=TeacherSpec(network=teacher, training=taught) if method.needs_teacher else None,
+            student=student,
+            method=method,
+            training=training,
+        )
+        trials = [_trained(spec.at("seeds", Seeds.all(seed)), workshop) for seed in range(asked.seeds)]
+        print(f"  {method.name:8} {_summary(trials)}", flush=True)
 
 
-def _trained(method: Method, student: ResNet, training: Training, seed: int, workshop: Workshop) -> TrialRecord:
-    teacher = TeacherSpec(network=ResNet(depth=20), training=training)
-    spec = TrialSpec(
-        purpose="confirmation",
-        data=Digits(),
-        teacher=teacher if method.needs_teacher else None,
-        student=student,
-        method=method,
-        training=training,
-        seeds=Seeds.all(seed),
-    )
+def _trained(spec: TrialSpec, workshop: Workshop) -> TrialRecord:
     nowhere = Places(workshop.cache / "checkpoints", workshop.cache / "students")
-    (account,) = accounts((Assignment(spec, "seed_spread", method.name),), workshop, nowhere, lambda epoch: None)
+    (account,) = accounts((Assignment(spec, "seed_spread", spec.method.name),), workshop, nowhere, lambda epoch: None)
     return account.trial
 
 

@@ -83,7 +83,7 @@ class Memory(nn.Module):
             self.register_buffer(name, torch.empty(self.images, settings.width).uniform_(-bound, bound))
         self.register_buffer("scale", torch.zeros(2))
         labels = pairing.labels
-        counts = torch.bincount(labels, minlength=pairing.classes)
+        counts = (labels[:, None] == torch.arange(pairing.classes, device=labels.device)).sum(dim=0)
         self.register_buffer("by_class", labels.argsort(stable=True), persistent=False)
         self.register_buffer("first_of_class", counts.cumsum(0) - counts, persistent=False)
         self.register_buffer("count_of_class", counts, persistent=False)

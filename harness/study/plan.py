@@ -29,6 +29,8 @@ class Cell:
     """One pair and arm: the search for the arm's best config."""
 
     arm: Arm
+    space: SearchSpace
+    """What the search may vary."""
     base: TrialSpec
     size: Size
 
@@ -37,11 +39,6 @@ class Cell:
         """Of what is searched, so that a resumed study finds its own proposals again."""
         space = {path: domain.model_dump(mode="json", by_alias=True) for path, domain in self.space.items()}
         return content_id([self.base.id, self.arm.name, space])
-
-    @property
-    def space(self) -> SearchSpace:
-        """What the search may vary."""
-        return self.arm.space
 
     @property
     def teacher_trial(self) -> TrialSpec | None:
@@ -107,7 +104,7 @@ def _cells(study: Study) -> Iterator[Cell]:
         for student in pair.students:
             for arm in study.spec.arms:
                 base = base_trial(study.spec, pair, student, arm)
-                yield Cell(arm, base, size(base.student, base.data.shape, base.data.classes))
+                yield Cell(arm, study.spec.space_of(arm), base, size(base.student, base.data.shape, base.data.classes))
 
 
 def replicate(spec: TrialSpec, seed: int) -> TrialSpec:

@@ -33,6 +33,8 @@ class Pair(Spec):
     teacher: AnyArchitecture
     students: tuple[AnyArchitecture, ...] = Field(min_length=1)
     data: AnyDataset | None = None
+    training: Training | None = None
+    """How the students are trained; the study's `training` where it is not said."""
     teacher_training: Training | None = None
     """How the teacher is trained; the study's `training` where it is not said."""
     teacher_seed: int = Field(default=0, ge=0)
@@ -148,6 +150,8 @@ class StudySpec(Spec):
     pairs: tuple[Pair, ...] = Field(min_length=1)
     training: Training = Training()
     arms: tuple[Arm, ...] = Field(min_length=1)
+    space: SearchSpace = Field(default_factory=dict)
+    """What every arm may vary, in place of what its own space says of the same fields."""
     search: Search = Search()
     confirm: Confirm = Confirm()
     objectives: Objectives = Objectives(params="min")
@@ -161,6 +165,10 @@ class StudySpec(Spec):
         if twice:
             raise ValueError(f"two arms are called {twice[0]}; give one of them a `label`")
         return arms
+
+    def space_of(self, arm: Arm) -> SearchSpace:
+        """What an arm's search may vary: its own space, under the one that all arms share."""
+        return {**arm.space, **self.space}
 
 
 @dataclass(frozen=True)
@@ -192,7 +200,7 @@ def base_trial(study: StudySpec, pair: Pair, student: AnyArchitecture, arm: Arm)
         teacher=teacher if arm.method.needs_teacher else None,
         student=student,
         method=arm.method,
-        training=study.training,
+        training=pair.training or study.training,
         seeds=Seeds.all(SEARCH_SEEDS + study.search.seed),
     )
 
@@ -307,8 +315,9 @@ class _Loading:
                             message = str(detail.get("ctx", {}).get("error", detail["msg"]))
                             yield self._problem(("arms", arm_index, "method"), f"does not fit: {message}")
                         continue
-                    for path, message in problems_in(arm.space, base):
-                        yield self._problem(("arms", arm_index, "space", path), message)
+                    for path, message in problems_in(spec.space_of(arm), base):
+                        own = () if path in spec.space else ("arms", arm_index)
+                        yield self._problem((*own, "space", path), message)
 
     def _problem(self, location: Location, message: str) -> Problem:
         elsewhere = self._elsewhere(location)

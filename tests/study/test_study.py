@@ -23,6 +23,8 @@ from harness.study.space import FloatRange
 from harness.study.study import SEARCH_SEEDS, TPE, Study, base_trial, load_study
 from harness.train.optim import Steps, Training
 from tests.data.own import as_parquet
+from tests.studies import study as made
+from tests.studies import tiny
 
 TEXT = """\
 question: Does it work?
@@ -215,3 +217,19 @@ def test_a_checkpoint_with_another_digest_than_the_studys_is_refused(tmp_path: P
 def test_a_mean_for_another_number_of_channels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="data is refused: mean has 3 values and the images of digits have 1 channels"):
         study(tmp_path, TEXT.replace("{name: digits}", "{name: digits, mean: [0.5, 0.5, 0.5]}"))
+
+
+def test_a_space_of_the_study_s_own_stands_in_for_what_the_arms_say_of_the_same_fields() -> None:
+    rate = "training.learning_rate"
+    spec = made(tiny(space={rate: {"float": [0.005, 0.1], "log": True}})).spec
+    for arm in spec.arms:
+        assert spec.space_of(arm)[rate].bounds == (0.005, 0.1)  # type: ignore[union-attr]
+        assert spec.space_of(arm).keys() == {rate, *arm.space}
+
+
+def test_a_pair_may_train_its_students_in_its_own_way() -> None:
+    content = tiny()
+    content["pairs"][0]["training"] = {"epochs": 3}
+    cells = plan(made(content)).cells
+    assert {cell.base.training.epochs for cell in cells} == {3}
+    assert {cell.base.teacher.training.epochs for cell in cells if cell.base.teacher} == {2}

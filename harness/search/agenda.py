@@ -3,11 +3,15 @@
 It drives one search per cell (see `cell.py`) and is a pure consequence of the plan and of the trials
 that ended. A run that starts again walks the same way: the proposals are the same, and a trial that
 the store knows is taken from there.
+
+A trial that failed is tried again, at the end of the list, before its search hears of it. If the second
+attempt fails too, the search hears that and goes on. Later runs try such a trial again, for its record's
+sake; what the search heard once it hears for ever, or its proposals would contradict those on disk.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -21,6 +25,10 @@ from harness.train.account import Account, Assignment
 
 Pack = tuple[Assignment, ...]
 """Trials that one worker carries out together; one after another until a vectorised step exists."""
+
+
+ATTEMPTS = 2
+"""How often a trial is tried before its search hears that it failed."""
 
 
 class TooManyFailuresError(UserError):
@@ -56,23 +64,32 @@ class Agenda:
     def __init__(self, plan: Plan, store: Store, watchers: Iterable[Watcher] = ()) -> None:
         """Raises `TooManyFailuresError` where an earlier run's teacher diverged."""
         self.plan, self.store, self.watchers = plan, store, tuple(watchers)
-        # A trial whose epochs are lost counts as not run: the report would have a hole.
-        stored = {trial.trial_id: trial for trial in store.trials() if not trial.epochs_done or store.epochs(trial)}
-        self.known = {id: trial for id, trial in stored.items() if trial.status != "failed"}
+        self.known: dict[str, TrialRecord] = {}
         """Trials that need not run: those that ended, well or diverged, here or in an earlier run."""
-        self.resumed = len(self.known)
-        self._attempts = {id: trial.attempt for id, trial in stored.items() if trial.status == "failed"}
+        self._heard: dict[str, TrialRecord] = {}
+        """What the searches are told of a trial, whatever later attempts come to."""
+        self._attempts: Counter[str] = Counter()
         self._waiting: deque[Assignment] = deque()
         self._running: dict[str, Assignment] = {}
         self._searches: list[_Search] = []
-        self._ended = 0
-        self.failed: list[TrialRecord] = []
-        """Trials of this run that raised."""
+        self._ended: set[str] = set()
+        self._failed: dict[str, TrialRecord] = {}
+        for trial in store.attempts():
+            if not trial.epochs_done or store.epochs(trial):  # without its epochs the report would have a hole
+                self._take_in(trial)
+        self.resumed = len(self.known)
         for trial in self.known.values():
             self._tolerate(trial)
+        self._listed = set(self.known)
+        """Trials that this run need not put on the list any more."""
         for cell in plan.cells:
             steps = search_cell(cell, plan)
             self._go_on(self._asking(steps, next(steps)))
+
+    @property
+    def failed(self) -> list[TrialRecord]:
+        """Trials of this run whose last attempt raised."""
+        return list(self._failed.values())
 
     def next_pack(self) -> Pack | None:
         """What a free worker does now; None while all that is left waits for others, or at the end."""
@@ -89,6 +106,11 @@ class Agenda:
         """Whether nothing waits and nothing runs."""
         return not self._waiting and not self._running
 
+    def is_running(self, assignment: Assignment) -> bool:
+        """Whether this attempt of a trial was handed out and has not ended."""
+        running = self._running.get(assignment.spec.id)
+        return running is not None and running.attempt == assignment.attempt
+
     def trained(self, epoch: EpochRecord) -> None:
         """A running trial finished an epoch."""
         for watcher in self.watchers:
@@ -100,44 +122,56 @@ class Agenda:
         Raises `MissingError` for what the machine lacks, `TooManyFailuresError` past the tolerance.
         """
         trial = account.trial
-        if self._running.pop(trial.trial_id, None) is None:
+        assignment = self._running.get(trial.trial_id)
+        if assignment is None or assignment.attempt != trial.attempt:
             return  # a worker that was lost and replaced may report twice; the first report is on disk
         if trial.error_class == MissingError.__name__:
             raise MissingError(trial.error_message)
+        del self._running[trial.trial_id]
         self.store.write(trial, account.epochs)
-        self.known[trial.trial_id] = trial
-        self._ended += 1
+        self._ended.add(trial.trial_id)
+        self._take_in(trial)
         for watcher in self.watchers:
             watcher.ended(trial)
         self._tolerate(trial)
-        ready = [search for search in self._searches if set(search.wanted) <= self.known.keys()]
+        if trial.trial_id not in self._heard:
+            self._waiting.append(replace(assignment, attempt=trial.attempt + 1))
+        ready = [search for search in self._searches if set(search.wanted) <= self._heard.keys()]
         self._searches = [search for search in self._searches if search not in ready]
         for search in ready:
             self._go_on(search)
 
+    def _take_in(self, trial: TrialRecord) -> None:
+        """Notes an attempt, after those before it."""
+        self._attempts[trial.trial_id] = trial.attempt
+        if trial.status != "failed":
+            self.known[trial.trial_id] = trial
+        if trial.status != "failed" or trial.attempt >= ATTEMPTS:
+            self._heard.setdefault(trial.trial_id, trial)
+
     def _go_on(self, search: _Search) -> None:
-        """Sends a search on for as long as all that it wants is known."""
-        while set(search.wanted) <= self.known.keys():
+        """Sends a search on for as long as all that it wants to hear of has ended."""
+        while set(search.wanted) <= self._heard.keys():
             try:
-                assignments = search.steps.send([self.known[id] for id in search.wanted])
+                assignments = search.steps.send([self._heard[id] for id in search.wanted])
             except StopIteration:
                 return
             search = self._asking(search.steps, assignments)
         self._searches.append(search)
 
     def _asking(self, steps: Steps, assignments: list[Assignment]) -> _Search:
-        """A search that wants some trials; those that nobody knows, runs or waits for are put on the list."""
+        """A search that wants some trials; those that are new to this run are put on the list."""
         wanted = tuple(assignment.spec.id for assignment in assignments)
-        listed = {assignment.spec.id for assignment in self._waiting} | self._running.keys() | self.known.keys()
         for id, assignment in zip(wanted, assignments, strict=True):
-            if id not in listed:
-                listed.add(id)
+            if id not in self._listed:
+                self._listed.add(id)
                 # A teacher goes first: the longest trial, for which most of the others wait.
                 put = self._waiting.appendleft if assignment.spec.purpose == "teacher" else self._waiting.append
-                put(replace(assignment, attempt=self._attempts.get(id, 0) + 1))
+                put(replace(assignment, attempt=self._attempts[id] + 1))
         return _Search(steps, wanted)
 
     def _tolerate(self, trial: TrialRecord) -> None:
+        self._failed.pop(trial.trial_id, None)
         if trial.status == "completed":
             return
         how = f"{trial.arm} on {trial.student} {trial.status}"
@@ -145,6 +179,7 @@ class Agenda:
         if trial.purpose == "teacher":
             raise TooManyFailuresError(f"the teacher {trial.student} {trial.status}{why}; no student can learn from it")
         if trial.status == "failed":
-            self.failed.append(trial)
-            if len(self.failed) > self.plan.study.spec.search.failures * max(10, self._ended):
-                raise TooManyFailuresError(f"{len(self.failed)} of {self._ended} trials failed; the last, {how}{why}")
+            self._failed[trial.trial_id] = trial
+            count, ended = len(self._failed), len(self._ended)
+            if count > self.plan.study.spec.search.failures * max(10, ended):
+                raise TooManyFailuresError(f"{count} of {ended} trials failed; the last, {how}{why}")

@@ -29,9 +29,10 @@ class Display:
     def __init__(self, plan: Plan, console: Console, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.plan, self.console, self.workers, self.clock = plan, console, workers, clock
         self.total = plan.trial_count
-        self.done = self.resumed = 0
+        self.resumed = 0
         self.began_at = self.said_at = clock()
-        self.counts: Counter[str] = Counter()
+        self.statuses: dict[str, str] = {}
+        """Trial → how its last attempt ended."""
         self.running: dict[str, tuple[Pack, str]] = {}
         self.best: dict[tuple[str, str], float] = {}
         self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
@@ -40,9 +41,19 @@ class Display:
         """Counts what earlier runs of the same command finished."""
         for trial in agenda.known.values():
             self._count(trial)
-        self.resumed = self.done = len(agenda.known)
+        self.resumed = self.done
         if self.resumed:
             self.console.print(f"Continuing: {self.resumed} trials are on disk and are not run again.")
+
+    @property
+    def done(self) -> int:
+        """Trials that ended, here or in an earlier run, each counted once."""
+        return len(self.statuses)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Trials by how their last attempt ended."""
+        return Counter(self.statuses.values())
 
     def __enter__(self) -> Self:
         if self._live:
@@ -52,6 +63,8 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self.total = self.done  # a sampler may propose a config twice, which is trained once
         if self._live:
             self._live.stop()
         elif self.done > self.resumed:
@@ -71,7 +84,6 @@ class Display:
     def ended(self, trial: TrialRecord) -> None:
         """Counts a trial that ended, and says so at times where there is no table."""
         self.running.pop(trial.trial_id, None)
-        self.done += 1
         self._count(trial)
         if trial.status == "failed":
             self.console.print(
@@ -81,7 +93,7 @@ class Display:
             self._say()
 
     def _count(self, trial: TrialRecord) -> None:
-        self.counts[trial.status] += 1
+        self.statuses[trial.trial_id] = trial.status
         if trial.purpose == "search" and trial.validation_accuracy is not None:
             key = (trial.student, trial.arm)
             self.best[key] = max(self.best.get(key, 0.0), trial.validation_accuracy)

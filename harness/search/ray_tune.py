@@ -189,7 +189,7 @@ class _Source(Searcher):
         if result and not error:
             self._hear(result)
         pack = self._packs.pop(trial_id, ())
-        if error and (rest := tuple(one for one in pack if one.spec.id not in self.agenda.known)):
+        if error and (rest := tuple(one for one in pack if self.agenda.is_running(one))):
             self._lose(rest)
 
     def _lose(self, pack: Pack) -> None:

@@ -114,14 +114,17 @@ class Store:
         _write_whole(self.root / "epochs" / name, _table(epochs, EpochRecord))
         _write_whole(self.root / "trials" / name, _table([trial], TrialRecord))
 
+    def attempts(self) -> list[TrialRecord]:
+        """Every attempt of every trial that ended, a trial's in their order."""
+        paths = sorted((self.root / "trials").glob("*.parquet"))
+        return sorted(
+            (trial for path in paths for trial in self._read(path, TrialRecord)),
+            key=lambda trial: (trial.trial_id, trial.attempt),
+        )
+
     def trials(self) -> list[TrialRecord]:
         """The last attempt of every trial that ended, in order of its end."""
-        latest: dict[str, TrialRecord] = {}
-        for path in sorted((self.root / "trials").glob("*.parquet")):
-            for trial in self._read(path, TrialRecord):
-                known = latest.get(trial.trial_id)
-                if known is None or known.attempt < trial.attempt:
-                    latest[trial.trial_id] = trial
+        latest = {trial.trial_id: trial for trial in self.attempts()}
         return sorted(latest.values(), key=lambda trial: (trial.finished_at, trial.trial_id))
 
     def epochs(self, trial: TrialRecord) -> list[EpochRecord]:

@@ -25,6 +25,8 @@ WIDER = tiny(
     search={"trials": 6, "replicates": 2, "batch": 2, "sampler": {"name": "tpe", "startup": 2}},
 )
 
+PATIENT = {**WIDER, "search": {**WIDER["search"], "failures": 1}}
+
 
 def planned(content: dict[str, Any] | None = None, **changes: Any) -> Plan:
     return plan(study(content or tiny(**changes)))
@@ -118,38 +120,64 @@ def test_what_a_lost_worker_reports_twice_counts_once(tmp_path: Path) -> None:
     assert known.validation_accuracy == 0.25
 
 
-def fails_at(number: int) -> Any:
-    """A judge who lets the search's trial of this number raise."""
-    count = iter(range(10**6))
+def fails(*numbers: int, attempts: int = 1) -> Any:
+    """A judge who lets the proposals of these numbers raise in so many first attempts."""
 
     def judge(assignment: Assignment) -> TrialRecord:
-        is_due = assignment.spec.purpose == "search" and next(count) == number
-        return broken(assignment) if is_due else completed(assignment)
+        is_due = assignment.spec.purpose == "search" and assignment.proposal in numbers
+        return broken(assignment) if is_due and assignment.attempt <= attempts else completed(assignment)
 
     return judge
 
 
-def test_a_failed_trial_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    first = Agenda(planned(), store)
-    walk(first, judge=fails_at(1))
-    (failed,) = first.failed
-    assert [trial.status for trial in store.trials()].count("failed") == 1
-    second = Agenda(planned(), store)
-    assert second.resumed == len(store.trials()) - 1
-    handed_out = walk(second)
-    assert (handed_out[0].spec.id, handed_out[0].attempt) == (failed.trial_id, 2)
-    assert second.failed == []
-    assert {trial.status for trial in store.trials()} == {"completed"}
-    assert len(list((tmp_path / "trials").iterdir())) > len(store.trials())  # both attempts stay on disk
-
-
-def test_a_run_whose_failures_were_mended_ends_where_it_would_have_without(tmp_path: Path) -> None:
+def test_a_failed_trial_is_tried_again_before_its_search_hears_of_it(tmp_path: Path) -> None:
     well, mended = Store(tmp_path / "well"), Store(tmp_path / "mended")
     walk(Agenda(planned(WIDER), well))
-    walk(Agenda(planned(WIDER), mended), judge=fails_at(3))
+    agenda = Agenda(planned(PATIENT), mended)
+    handed_out = walk(agenda, judge=fails(1, 2))
+    assert agenda.failed == []
+    assert ids(mended) == ids(well)
+    assert {trial.status for trial in mended.trials()} == {"completed"}
+    assert {trial.attempt for trial in mended.attempts() if trial.status == "failed"} == {1}
+    assert len(handed_out) == len(mended.attempts()) > len(mended.trials())  # both attempts stay on disk
+
+
+def test_a_trial_that_failed_twice_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = Agenda(planned(search__failures=1), store)
+    walk(first, judge=fails(1, attempts=2))
+    assert {trial.attempt for trial in first.failed} == {2}
+    second = Agenda(planned(), store)
+    assert second.resumed == len(store.trials()) - len(first.failed)
+    handed_out = walk(second)
+    assert {(again.spec.id, again.attempt) for again in handed_out} == {(trial.trial_id, 3) for trial in first.failed}
+    assert second.failed == []
+    assert {trial.status for trial in store.trials()} == {"completed"}
+
+
+@pytest.mark.parametrize("cut_after", [4, 25, 46])
+def test_what_a_search_heard_it_hears_for_ever(cut_after: int, tmp_path: Path) -> None:
+    """Proposals and finalists are the same after a failure, a kill anywhere, and a retry that goes well."""
+    judge = fails(1, 2, attempts=2)
+    whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
+    walk(Agenda(planned(PATIENT), whole), judge)
+    walk(Agenda(planned(PATIENT), cut), judge, workers=3, stop_after=cut_after)
+    walk(Agenda(planned(PATIENT), cut), judge)
+    assert ids(cut) == ids(whole)
+    walk(Agenda(planned(PATIENT), cut), judge)  # the third attempts go well
+    assert ids(cut) == ids(whole)
+    assert {trial.status for trial in cut.trials()} == {"completed"}
+    assert Agenda(planned(PATIENT), cut).is_finished
+
+
+def test_a_search_that_stops_for_its_failures_has_heard_of_none(tmp_path: Path) -> None:
+    """What fails everywhere, such as a bug in one's own method, spoils no search once it is mended."""
+    well, mended = Store(tmp_path / "well"), Store(tmp_path / "mended")
+    walk(Agenda(planned(WIDER), well))
+    with pytest.raises(TooManyFailuresError):
+        walk(Agenda(planned(WIDER), mended), judge=fails(*range(6)))
     walk(Agenda(planned(WIDER), mended))
-    assert set(ids(well)) <= set(ids(mended))
+    assert ids(mended) == ids(well)
 
 
 @pytest.mark.parametrize(("failures", "tolerated"), [(0.0, 0), (0.2, 2), (0.5, 5)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from harness.search.display import Display
 from harness.store.parquet import Store
 from harness.study.plan import plan
 from tests.search.made_up import Judge, broken, completed, walk
-from tests.studies import LABEL, TRIALS, study
+from tests.studies import LABEL, TRIALS, study, tiny
 
 
 class Clock:
@@ -26,9 +27,13 @@ class Clock:
 
 
 def shown(
-    tmp_path: Path, terminal: bool, judge: Judge = completed, stop_after: int | None = None
+    tmp_path: Path,
+    terminal: bool,
+    judge: Judge = completed,
+    stop_after: int | None = None,
+    content: dict[str, Any] | None = None,
 ) -> tuple[Display, str]:
-    planned, screen = plan(study()), io.StringIO()
+    planned, screen = plan(study(content)), io.StringIO()
     display = Display(planned, Console(file=screen, width=200, force_terminal=terminal), 1, Clock())
     agenda = Agenda(planned, Store(tmp_path), [display])
     display.resume(agenda)
@@ -60,6 +65,28 @@ def test_a_failure_is_told_when_it_happens(tmp_path: Path) -> None:
         tmp_path, terminal=False, judge=lambda a: broken(a) if a.proposal == 0 else completed(a), stop_after=2
     )
     assert "failed: scratch on resnet8-w2: RuntimeError: broken" in text
+
+
+def test_a_trial_that_is_tried_again_counts_once(tmp_path: Path) -> None:
+    """In the same run, where it fails again, and in the next, where it goes well."""
+    due = ("scratch", 1, 10_000)
+    for attempts, told in ((9, "1 failed"), (0, "0 failed")):
+        display, text = shown(
+            tmp_path,
+            terminal=False,
+            judge=lambda a, until=attempts: (
+                broken(a) if a.attempt < until and (a.arm, a.proposal, a.spec.seeds.data) == due else completed(a)
+            ),
+        )
+        assert display.done == display.total == TRIALS
+        assert text.splitlines()[-1].startswith(f"{TRIALS}/{TRIALS} trials, {told}")
+
+
+def test_a_config_that_is_proposed_again_leaves_no_trial_to_wait_for(tmp_path: Path) -> None:
+    one_of_two = {"method": {"name": "scratch"}, "space": {"training.batch_size": {"choice": [16, 32]}}}
+    _, text = shown(tmp_path, terminal=False, content=tiny(arms=[one_of_two], search__trials=6))
+    done, total = text.splitlines()[-1].split()[0].split("/")
+    assert done == total
 
 
 def test_the_table_shows_labels_as_text(tmp_path: Path) -> None:

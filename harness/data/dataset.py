@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,23 @@ Positive = Annotated[float, Field(gt=0, le=1)]
 
 class DataError(UserError):
     """Images or labels that no one can train on; the message names the file, what is wrong and the remedy."""
+
+
+class Labelled(Protocol):
+    """Images with a label each, decoded or not."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Shape (n,)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of their content."""
+
+    def taken(self, indices: NDArray[np.int64]) -> Labelled:
+        """The images at some indices, in that order."""
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -93,14 +110,14 @@ class Dataset(Spec, ABC):
         """How many images there are beside the test images."""
 
     @abstractmethod
-    def training_images(self, root: Path) -> Images:
+    def training_images(self, root: Path) -> Labelled:
         """All images but the test images; `root` is where downloads live.
 
         Raises `MissingError` where this machine cannot have them.
         """
 
     @abstractmethod
-    def test_images(self, root: Path) -> Images:
+    def test_images(self, root: Path) -> Labelled:
         """The test images. Only `splits.open_test` calls this; a test of the project walks the code for others."""
 
     def pinned(self, beside: Path | None) -> Self:

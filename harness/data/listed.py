@@ -15,16 +15,19 @@ from typing import Literal, Self
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, FieldSerializationInfo, field_serializer, model_validator
 
-from harness.data.dataset import Count, DataError, Dataset, Images, Shift
+from harness.data.dataset import Count, DataError, Dataset, Labelled, Shift
 from harness.data.decoding import Conversion, decoded_images
 from harness.data.encoded import Encoded
 from harness.data.placed import Placed, digest_of
 from harness.source import MissingError
-from harness.spec import content_id
+from harness.spec import content_id, is_identity
 
 Part = Literal["train", "test"]
+
+RESIZE, CROP, WORKERS = 256, 224, 2
+"""A stream's defaults: ImageNet's usual sizes (He et al. 2016)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,10 @@ class Listing(ABC):
     @abstractmethod
     def encoded(self, digest: str) -> Encoded:
         """All images, to be decoded; `digest` is the data set's."""
+
+    @abstractmethod
+    def packed(self, digest: str, place: Path) -> Encoded:
+        """The same, to be read one by one in any order; where files do not allow that it is written to `place`."""
 
     @property
     @abstractmethod
@@ -91,7 +98,32 @@ class ListedDataset(Dataset, Placed, ABC):
     size: int | None = Field(default=None, ge=1, le=1024)
     """Height and width to which images are brought; all have the same where it is not said."""
     channels: Literal[1, 3] | None = None
-    """1 turns images grey, 3 into colours; all have the same where it is not said."""
+    """1 turns images grey, 3 into colours; all have the same where it is not said, and a stream's are in colours."""
+    stream: bool = False
+    """Whether images are read from disk as they are wanted, for sets that are too large to be held decoded."""
+    resize: int = Field(default=RESIZE, ge=1, le=1024)
+    """A stream's shorter side for evaluation, of which the middle `crop` is seen."""
+    crop: int = Field(default=CROP, ge=1, le=1024)
+    """Height and width that a stream gives; training crops and resizes at random."""
+    workers: int = Field(default=WORKERS, ge=0, le=256)
+    """Processes that decode a stream, beside the one that trains; 0 leaves it to that one. No number depends on it."""
+
+    @field_serializer("workers")
+    def _helpers(self, workers: int, info: FieldSerializationInfo) -> int:
+        return 0 if is_identity(info) else workers
+
+    @model_validator(mode="after")
+    def _is_decoded_or_streamed(self) -> Self:
+        if self.stream and (self.size or self.shift):
+            raise ValueError("a stream is cropped at random; leave out `size` and `shift`, and set `resize` and `crop`")
+        if self.stream and self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}, which it is cut from")
+        fields = type(self).model_fields
+        if not self.stream and any(
+            getattr(self, name) != fields[name].default for name in ("resize", "crop", "workers")
+        ):
+            raise ValueError("resize, crop and workers are a stream's; add `stream: true`, or set `size` instead")
+        return self
 
     @abstractmethod
     def listing(self, part: Part) -> Listing:
@@ -103,6 +135,8 @@ class ListedDataset(Dataset, Placed, ABC):
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        if self.stream:
+            return self.channels or 3, self.crop, self.crop
         return self.listing("train").shape_after(self._conversion)
 
     @property
@@ -114,10 +148,10 @@ class ListedDataset(Dataset, Placed, ABC):
     def pool(self) -> int:
         return len(self.listing("train").labels)
 
-    def training_images(self, root: Path) -> Images:
+    def training_images(self, root: Path) -> Labelled:
         return self._images("train", root)
 
-    def test_images(self, root: Path) -> Images:
+    def test_images(self, root: Path) -> Labelled:
         return self._images("test", root)
 
     def pinned(self, beside: Path | None) -> Self:
@@ -127,7 +161,7 @@ class ListedDataset(Dataset, Placed, ABC):
 
     @property
     def _conversion(self) -> Conversion:
-        return Conversion(self.channels, self.size)
+        return Conversion(self.channels or (3 if self.stream else None), self.crop if self.stream else self.size)
 
     def _check(self) -> None:
         """Raises `DataError` for what can be known without decoding more than the first images."""
@@ -155,10 +189,12 @@ class ListedDataset(Dataset, Placed, ABC):
             )
         return digest
 
-    def _images(self, part: Part, root: Path) -> Images:
+    def _images(self, part: Part, root: Path) -> Labelled:
         self._check()
         digest = self._verified()
         listed = self.listing(part)
+        if self.stream:
+            return listed.packed(digest, root / "packed" / f"{digest}-{part}")
         settings = self.identity(without=(*Dataset.model_fields, *Placed.model_fields))
         # Another version of Pillow may round a JPEG's pixels differently.
         key = content_id([digest, part, settings, PIL.__version__])

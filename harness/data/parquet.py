@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from abc import ABC
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,12 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import FileLock
 from numpy.typing import NDArray
 from pydantic import Field
 
 from harness.data.dataset import DataError
 from harness.data.encoded import Encoded
 from harness.data.listed import ListedDataset, Listing, Part
+from harness.files import replacing
 from harness.source import MissingError, did_you_mean
 
 IMAGE_COLUMNS = ("img", "image")
@@ -84,36 +88,81 @@ class Table(Listing):
         raise DataError(f"{self.files[0]} holds no image; remove it")
 
     def encoded(self, digest: str) -> Rows:
-        contents: list[bytes] = []
-        for file in self.files:
-            with _opened(file) as opened:
+        return Rows(self.labels, digest, self.files, self.starts, self._rows, list(self._all()))
+
+    def packed(self, digest: str, place: Path) -> Packed:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        bounds_path = place.with_name(place.name + ".npy")
+        with FileLock(place.with_name(place.name + ".lock")):
+            if not (bounds_path.is_file() and place.is_file() and np.load(bounds_path)[-1] == place.stat().st_size):
+                bounds = [0]
+                with replacing(place) as temporary, temporary.open("wb") as file:
+                    bounds += accumulate(file.write(content) for content in self._all())
+                with replacing(bounds_path) as temporary, temporary.open("wb") as file:
+                    np.save(file, np.array(bounds))
+            return Packed(self.labels, digest, self.files, self.starts, self._rows, place, np.load(bounds_path))
+
+    @property
+    def _rows(self) -> NDArray[np.int64]:
+        return np.arange(len(self.labels))
+
+    def _all(self) -> Iterator[bytes]:
+        """Every image's bytes, in order."""
+        done = 0
+        for path in self.files:
+            with _opened(path) as file:
                 try:
-                    for batch in opened.iter_batches(columns=[self.image]):
-                        contents += _contents(batch.column(0), self.files, self.starts, len(contents))
+                    for batch in file.iter_batches(batch_size=1024, columns=[self.image]):
+                        yield from _contents(batch.column(0), self.files, self.starts, done)
+                        done += len(batch)
                 except (pa.ArrowException, OSError) as error:
-                    raise DataError(f"{file} is damaged ({_reason(error)}); get it again") from error
-        return Rows(self.labels, digest, self.files, self.starts, contents, np.arange(len(self.labels)))
+                    raise DataError(f"{path} is damaged ({_reason(error)}); get it again") from error
 
 
 @dataclass(frozen=True, eq=False)
-class Rows(Encoded):
-    """Images from rows of tables, held in memory as they are encoded."""
+class _OfRows(Encoded, ABC):
+    """Images from rows of tables."""
 
     files: Sequence[Path]
     starts: Sequence[int]
-    contents: Sequence[bytes]
     rows: NDArray[np.int64]
     """The number of each image's row among all rows."""
-
-    def content(self, index: int) -> bytes:
-        return self.contents[index]
 
     def where(self, index: int) -> str:
         return _place_of(self.files, self.starts, int(self.rows[index]))
 
+
+@dataclass(frozen=True, eq=False)
+class Rows(_OfRows):
+    """Held in memory as they are encoded."""
+
+    contents: Sequence[bytes]
+
+    def content(self, index: int) -> bytes:
+        return self.contents[index]
+
     def taken(self, indices: NDArray[np.int64]) -> Self:
         contents = [self.contents[index] for index in indices]
         return replace(self, labels=self.labels[indices], contents=contents, rows=self.rows[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class Packed(_OfRows):
+    """Written one after another into one file: a Parquet file gives a row only with hundreds of its neighbours."""
+
+    path: Path
+    bounds: NDArray[np.int64]
+    """Where each row's image begins, and at last where the file ends."""
+
+    def content(self, index: int) -> bytes:
+        row = int(self.rows[index])
+        begin, end = int(self.bounds[row]), int(self.bounds[row + 1])
+        with self.path.open("rb") as file:
+            file.seek(begin)
+            return file.read(end - begin)
+
+    def taken(self, indices: NDArray[np.int64]) -> Self:
+        return replace(self, labels=self.labels[indices], rows=self.rows[indices])
 
 
 def _place_of(files: Sequence[Path], starts: Sequence[int], row: int) -> str:

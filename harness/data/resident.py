@@ -9,31 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.data.augment import Views, padded, random_views, seen
-from harness.data.dataset import DataError, Dataset, Images
+from harness.data.augment import padded, random_views, seen
+from harness.data.dataset import Dataset, Images
+from harness.data.served import Batch, Standard, batch_count, standard
 from harness.data.splits import Splits
-
-
-@dataclass(frozen=True)
-class Standard:
-    """Per-channel mean and spread of the training images, in pixels; shape (c, 1, 1)."""
-
-    mean: Tensor
-    spread: Tensor
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """uint8 (n, c, h, w) → float32 of mean 0 and spread 1 over the training images."""
-        return (pixels.float() - self.mean) / self.spread
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A training batch: its images are made from the views when a network is to see them."""
-
-    indices: Tensor
-    views: Views
-    images: Tensor
-    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -70,7 +49,7 @@ class ResidentData:
 
         Batch normalisation of a vector has no spread to divide by in a batch of one.
         """
-        count, device = len(self.train), self.train.pixels.device
+        count, device = len(self.train), self.train.labels.device
         order = torch.randperm(count, generator=generator).to(device)
         views = random_views(count, self.shift, self.flip, generator).to(device)
         for start in range(0, count, size):
@@ -80,9 +59,15 @@ class ResidentData:
                 pixels = seen(self.bordered, indices, views[part], self.shift)
                 yield Batch(indices, views[part], self.train.standard(pixels), self.train.labels[indices])
 
+    def batch_count(self, size: int) -> int:
+        """How many batches an epoch has."""
+        return batch_count(len(self.train), size)
+
 
 def resident(splits: Splits, data: Dataset, device: torch.device) -> ResidentData:
     """Puts training and validation on the device, standardised by `mean` and `spread` or the training split's own."""
+    if not (isinstance(splits.train, Images) and isinstance(splits.validation, Images)):
+        raise TypeError("only decoded images can be resident")
     pixels = torch.from_numpy(splits.train.pixels)
     spread, mean = torch.std_mean(pixels.double(), dim=(0, 2, 3))
     train = on_device(splits.train, standard(data, mean, spread, device), device)
@@ -94,22 +79,6 @@ def resident(splits: Splits, data: Dataset, device: torch.device) -> ResidentDat
         flip=data.flip,
         fingerprint=splits.fingerprint,
     )
-
-
-def standard(data: Dataset, mean: Tensor, spread: Tensor, device: torch.device) -> Standard:
-    """What images are standardised by: what the data set says, or else a mean and spread (c,) in pixels.
-
-    Raises `DataError` where it says them for another number of channels.
-    """
-    if data.misfit:
-        raise DataError(data.misfit)
-    # A constant channel has no spread; one pixel stands in so that it becomes 0 instead of NaN.
-    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-    settled = [
-        torch.tensor(said, dtype=torch.float64) * 255 if said else measured
-        for said, measured in ((data.mean, mean), (data.spread, spread))
-    ]
-    return Standard(*(values.float()[:, None, None].to(device) for values in settled))
 
 
 def on_device(images: Images, standard: Standard, device: torch.device) -> ResidentSplit:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.dataset import DataError, Dataset, Images
+from harness.data.dataset import DataError, Dataset, Labelled
 from harness.record import Purpose
 
 
@@ -21,8 +21,8 @@ from harness.record import Purpose
 class Splits:
     """What a search may see of a data set."""
 
-    train: Images
-    validation: Images
+    train: Labelled
+    validation: Labelled
     fingerprint: str
     """Of all images but the test images, and of how they are cut and augmented."""
 
@@ -92,12 +92,12 @@ def stratified_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return order[np.argsort(place, kind="stable")]
 
 
-def _fingerprint(pool: Images, data: Dataset) -> str:
+def _fingerprint(pool: Labelled, data: Dataset) -> str:
     """SHA-256 of the images and of the settings that cut and augment them: what makes rows comparable."""
     return hashlib.sha256(f"{pool.fingerprint} {data.id}".encode()).hexdigest()
 
 
-def open_test(data: Dataset, root: Path, warrant: Warrant) -> Images:
+def open_test(data: Dataset, root: Path, warrant: Warrant) -> Labelled:
     """The test images, for the confirmation that the warrant was given to."""
     if not isinstance(warrant, Warrant):
         raise TestSplitSealedError("the test split opens to a Warrant alone")

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from harness.data.augment import Views, seen
-from harness.data.resident import Batch, ResidentData
+from harness.data.resident import ResidentData
+from harness.data.served import Batch, TrialData
 from harness.distill.method import Method, Parts, Targets
 from harness.models.taps import Tapped
 
@@ -64,6 +65,7 @@ class Remembered(Answers):
         self.tables, self.data = tables, data
 
     def of(self, batch: Batch) -> Targets:
+        assert batch.views is not None
         view = view_number(batch.views, self.data)
         return {name: table[batch.indices, view] for name, table in self.tables.items()}
 
@@ -84,14 +86,14 @@ def view_count(data: ResidentData) -> int:
 
 
 def answers(
-    network: Tapped, method: Method, parts: Parts, data: ResidentData, precision: torch.autocast, epochs: int
+    network: Tapped, method: Method, parts: Parts, data: TrialData, precision: torch.autocast, epochs: int
 ) -> Answers:
     """Remembered answers where they fit and a trial asks more often than there are views, else a teacher that is asked.
 
     Of `parts`, targets need the pairing and the teacher's part.
     """
     asked = Asked(network, method, parts, precision)
-    if view_count(data) > epochs:
+    if not isinstance(data, ResidentData) or view_count(data) > epochs:
         return asked
     sample = asked.of(_view(data, 0, torch.arange(2)))
     a_view = sum(table[0].numel() * table.element_size() for table in sample.values())

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from harness.data.resident import ResidentSplit
+from harness.data.served import Split
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Score:
 
 
 @torch.inference_mode()
-def evaluate(network: nn.Module, split: ResidentSplit) -> Score:
+def evaluate(network: nn.Module, split: Split) -> Score:
     """Scores the network in eval mode and leaves it in the mode that it came in; one host sync."""
     was_training = network.training
     network.eval()
-    device = split.pixels.device
+    device = split.labels.device
     correct = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     for images, labels in split.chunks():

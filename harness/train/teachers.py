@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file, save_file
 from torch import nn
 
-from harness.data.resident import ResidentData
+from harness.data.served import TrialData
 from harness.distill.method import Method, Pairing, TeacherPart
 from harness.files import file_digest, replacing, write_text_whole
 from harness.models.taps import Features, Tapped
@@ -50,7 +50,7 @@ class Teacher:
 
 
 def teacher(
-    spec: TrialSpec, data: ResidentData, cache: Path, device: torch.device
+    spec: TrialSpec, data: TrialData, cache: Path, device: torch.device
 ) -> Generator[EpochRecord, None, Teacher]:
     """The teacher of a teacher's trial: from the cache, from the user's checkpoint, or trained now.
 
@@ -165,7 +165,7 @@ def frozen_part(
     known: Teacher,
     tapped: Tapped,
     pairing: Pairing,
-    data: ResidentData,
+    data: TrialData,
     cache: Path,
     device: torch.device,
 ) -> TeacherPart | None:
@@ -208,7 +208,7 @@ def _filled(part: TeacherPart, path: Path) -> bool:
     return True
 
 
-def _pretrain(part: TeacherPart, method: Method, tapped: Tapped, data: ResidentData) -> None:
+def _pretrain(part: TeacherPart, method: Method, tapped: Tapped, data: TrialData) -> None:
     settings = method.pretraining
     assert settings is not None
     optimiser = torch.optim.Adam(part.parameters(), lr=settings.learning_rate, fused=True)

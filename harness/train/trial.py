@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from harness.data.catalog import AnyDataset
 from harness.data.placed import Placed
-from harness.data.resident import ResidentData
+from harness.data.served import TrialData
 from harness.distill.catalog import AnyMethod
 from harness.distill.method import Lesson, Pairing, Parts, TeacherPart
 from harness.distill.scratch import Scratch
@@ -144,7 +144,7 @@ class Outcome:
 
 def run_trial(
     spec: TrialSpec,
-    data: ResidentData,
+    data: TrialData,
     teacher: TeacherSide | None,
     device: torch.device,
     resumption: Resumption | None = None,
@@ -173,13 +173,13 @@ def run_trial(
     for epoch in range(len(records), training.epochs):
         began = time.perf_counter()
         order = torch.Generator().manual_seed(spec.seeds.stream("data", epoch))
-        batches = list(data.batches(training.batch_size, order))
+        steps = data.batch_count(training.batch_size)
         draws = torch.Generator(device).manual_seed(spec.seeds.stream("estimator", epoch))
         weights = method.weights_at(epoch / training.epochs)
         sums = dict.fromkeys(("total", *weighed), torch.zeros((), device=device))
         student.train()
-        for index, batch in enumerate(batches):
-            rate = training.learning_rate_at(epoch * len(batches) + index, training.epochs * len(batches))
+        for index, batch in enumerate(data.batches(training.batch_size, order)):
+            rate = training.learning_rate_at(epoch * steps + index, training.epochs * steps)
             set_learning_rate(learner, rate)
             images = batch.images.contiguous(memory_format=_layout(spec))
 
@@ -205,7 +205,7 @@ def run_trial(
                 if name in sums:
                     sums[name] = sums[name] + loss.detach()
 
-        means = dict(zip(sums, (torch.stack(list(sums.values())) / len(batches)).tolist(), strict=True))
+        means = dict(zip(sums, (torch.stack(list(sums.values())) / steps).tolist(), strict=True))
         spent = time.perf_counter() - began
         seconds += spent
         is_last = epoch + 1 == training.epochs
@@ -238,7 +238,7 @@ def run_trial(
 
 
 def _fresh(
-    spec: TrialSpec, teacher: TeacherSide | None, data: ResidentData, device: torch.device
+    spec: TrialSpec, teacher: TeacherSide | None, data: TrialData, device: torch.device
 ) -> tuple[nn.Module, Parts]:
     """The student and the method's parts as they are before training, each from its own seed."""
     channels, classes = spec.data.shape[0], spec.data.classes

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from harness.data.dataset import Dataset
-from harness.data.resident import ResidentData, ResidentSplit, on_device, resident
+from harness.data.serve import serve, serve_split
+from harness.data.served import Split, TrialData
 from harness.data.splits import Warrant, cut, open_test
 from harness.distill.method import Pairing, Parts
 from harness.models.taps import Tapped
@@ -29,20 +30,20 @@ class Workshop:
 
     def __init__(self, data_root: Path, cache: Path, device: torch.device) -> None:
         self.data_root, self.cache, self.device = data_root, cache, device
-        self._data: dict[str, ResidentData] = {}
+        self._data: dict[str, TrialData] = {}
         self._teachers: dict[str, Teacher] = {}
         self._sides: OrderedDict[str, TeacherSide] = OrderedDict()
 
-    def data(self, data: Dataset) -> ResidentData:
+    def data(self, data: Dataset) -> TrialData:
         """Training and validation of a data set; raises `MissingError` where they cannot be had."""
         if data.id not in self._data:
-            self._data[data.id] = resident(cut(data, self.data_root), data, self.device)
+            self._data[data.id] = serve(cut(data, self.data_root), data, self.device)
         return self._data[data.id]
 
-    def test(self, spec: TrialSpec) -> ResidentSplit:
+    def test(self, spec: TrialSpec) -> Split:
         """The test split, for a confirmation; raises `TestSplitSealedError` for any other trial."""
         images = open_test(spec.data, self.data_root, Warrant(spec.id, spec.purpose))
-        return on_device(images, self.data(spec.data).train.standard, self.device)
+        return serve_split(images, spec.data, self.data(spec.data).train.standard, self.device)
 
     def teacher(self, spec: TeacherSpec, data: Dataset) -> Generator[EpochRecord, None, Teacher]:
         """A teacher, trained now if nobody has; yields its epochs."""

@@ -10,7 +10,8 @@ import torch
 
 from harness.data.dataset import DataError, Images
 from harness.data.digits import Digits
-from harness.data.resident import Batch, ResidentData, resident
+from harness.data.resident import ResidentData, resident
+from harness.data.served import Batch
 from harness.data.splits import Splits, cut
 
 CPU = torch.device("cpu")

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.data.resident import ResidentSplit, Standard
+from harness.data.resident import ResidentSplit
+from harness.data.served import Standard
 from harness.train.evaluate import evaluate
 
 

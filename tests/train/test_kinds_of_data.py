@@ -19,7 +19,7 @@ from tests.data.own import as_folders
 from tests.train.small import CPU, exhausted, run, timeless
 
 KINDS: dict[str, tuple[dict[str, Any], type]] = {
-    "resident": ({"shift": 1}, Remembered),
+    "resident": ({}, Remembered),
     "streamed": ({"stream": True, "resize": 9, "crop": 8, "channels": 1, "workers": 0}, Asked),
 }
 

@@ -32,3 +32,12 @@ class Architecture(Spec, ABC):
     @abstractmethod
     def build(self, channels: int, classes: int) -> nn.Module:
         """A fresh network: images (n, channels, h, w) → logits (n, classes)."""
+
+
+def blocks_a_stage(depth: int, layers: int, beside: int) -> int:
+    """How many blocks each of three stages has in a network of layers · n + beside; raises `ValueError` for a part."""
+    blocks, rest = divmod(depth - beside, layers)
+    if rest or not blocks:
+        below = max(1, blocks) * layers + beside
+        raise ValueError(f"depth must be {layers}n + {beside}; the nearest are {below} and {below + layers}")
+    return blocks

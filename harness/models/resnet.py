@@ -1,18 +1,19 @@
-"""ResNets for small images (He et al. 2016, §4.2): three stages of basic blocks, depth 6n + 2."""
+"""ResNets for small images (He et al. 2016, arXiv 1512.03385, §4.2): three stages of basic blocks, depth 6n + 2."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.models.architecture import Architecture
+from harness.models.architecture import Architecture, blocks_a_stage
+from harness.models.layers import he_initialised
 
 
 class ResNet(Architecture):
-    """A CIFAR ResNet with stages of `width`, 2·`width` and 4·`width` channels."""
+    """A CIFAR ResNet with stages of `width`, 2·`width` and 4·`width` channels (He et al. 2016, arXiv 1512.03385)."""
 
     name: Literal["resnet"] = "resnet"
     depth: int = Field(ge=8, le=1202)
@@ -20,20 +21,27 @@ class ResNet(Architecture):
     shortcut: Literal["projection", "identity"] = "projection"
     """Where a stage changes shape: a 1×1 convolution (the published tables use it), or a subsampled,
     zero-padded identity (the paper's option A, 2,752 parameters fewer at width 16)."""
+    stem_width: int | None = Field(default=None, ge=1, le=1024)
+    """Channels before the first stage, where they are not `width`: the tables' resnet8x4 has 32 before 64."""
     stem_stride: Literal[1, 2] = 1
 
     @field_validator("depth")
     @classmethod
     def _has_whole_blocks(cls, depth: int) -> int:
-        if (depth - 2) % 6:
-            below = depth - (depth - 2) % 6
-            raise ValueError(f"depth must be 6n + 2; the nearest are {max(8, below)} and {below + 6}")
+        blocks_a_stage(depth, 6, 2)
         return depth
+
+    @model_validator(mode="after")
+    def _identity_only_adds_channels(self) -> ResNet:
+        if self.shortcut == "identity" and (self.stem_width or 0) > self.width:
+            raise ValueError(f"identity shortcuts cannot drop channels; let stem_width be {self.width} or fewer")
+        return self
 
     @property
     def label(self) -> str:
+        stem = "" if self.stem_width in (None, self.width) else f"-stem{self.stem_width}"
         stride = "" if self.stem_stride == 1 else f"-s{self.stem_stride}"
-        return f"resnet{self.depth}-w{self.width}{stride}{'-id' if self.shortcut == 'identity' else ''}"
+        return f"resnet{self.depth}-w{self.width}{stem}{stride}{'-id' if self.shortcut == 'identity' else ''}"
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -48,16 +56,15 @@ class ResNetNetwork(nn.Module):
 
     def __init__(self, spec: ResNet, channels: int, classes: int) -> None:
         super().__init__()
-        blocks, width = (spec.depth - 2) // 6, spec.width
-        self.stem = nn.Conv2d(channels, width, 3, stride=spec.stem_stride, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
-        self.stage1 = _stage(width, width, 1, blocks, spec.shortcut)
+        blocks, width = blocks_a_stage(spec.depth, 6, 2), spec.width
+        stem_width = spec.stem_width or width
+        self.stem = nn.Conv2d(channels, stem_width, 3, stride=spec.stem_stride, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(stem_width)
+        self.stage1 = _stage(stem_width, width, 1, blocks, spec.shortcut)
         self.stage2 = _stage(width, 2 * width, 2, blocks, spec.shortcut)
         self.stage3 = _stage(2 * width, 4 * width, 2, blocks, spec.shortcut)
         self.classifier = nn.Linear(4 * width, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        he_initialised(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, channels, h, w) → logits (n, classes)."""

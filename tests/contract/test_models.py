@@ -8,11 +8,14 @@ from pydantic import TypeAdapter
 
 from harness.models.architecture import Architecture
 from harness.models.catalog import AnyArchitecture
-from harness.models.taps import Tapped, tap_shapes
+from harness.models.taps import EMBEDDING, Tapped, anatomy, tap_shapes
 from harness.train.cost import size
 from tests.contract.unions import ARCHITECTURES, smallest
 
 every_family = pytest.mark.parametrize("spec", [smallest(kind) for kind in ARCHITECTURES], ids=lambda spec: spec.name)
+
+
+every_size = pytest.mark.parametrize("image", [(3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 64, 64)], ids=str)
 
 
 @every_family
@@ -27,20 +30,33 @@ def test_it_builds_without_memory_and_its_taps_exist(spec: Architecture, channel
 
 
 @every_family
-def test_logits_and_maps_have_their_shapes(spec: Architecture) -> None:
-    network = spec.build(3, 7)
-    features = Tapped(network, {tap: tap for tap in spec.taps}, spec.classifier)(torch.randn(2, 3, 32, 32))
+@every_size
+def test_logits_and_maps_have_their_shapes(spec: Architecture, image: tuple[int, int, int]) -> None:
+    network = spec.build(image[0], 7)
+    features = Tapped(network, {tap: tap for tap in spec.taps}, spec.classifier)(torch.randn(2, *image))
     assert features.logits.shape == (2, 7)
     assert features.logits.isfinite().all()
     said = {tap: tuple(maps.shape[1:]) for tap, maps in features.maps.items()}
-    assert said == tap_shapes(spec, (3, 32, 32), 7)
+    assert said == tap_shapes(spec, image, 7)
 
 
 @every_family
-def test_taps_go_from_shallow_to_deep(spec: Architecture) -> None:
-    shapes = list(tap_shapes(spec, (3, 32, 32), 7).values())
-    heights = [height for _, height, _ in shapes]
+@every_size
+def test_taps_go_from_shallow_to_deep(spec: Architecture, image: tuple[int, int, int]) -> None:
+    found = anatomy(spec, image, 7)
+    heights = [found.shape(tap)[1] for tap in spec.taps]
     assert heights == sorted(heights, reverse=True)
+    assert heights[0] > heights[-1]
+    order = list(found.maps)
+    assert [order.index(tap) for tap in spec.taps] == sorted(order.index(tap) for tap in spec.taps)
+
+
+@every_family
+def test_its_embedding_is_what_enters_the_last_linear_layer(spec: Architecture) -> None:
+    network = spec.build(3, 7).eval()
+    features = Tapped(network, {"embedding": EMBEDDING}, spec.classifier)(torch.randn(2, 3, 32, 32))
+    classifier = network.get_submodule(spec.classifier)
+    assert torch.equal(classifier(features.maps["embedding"].flatten(1)), features.logits)
 
 
 @every_family

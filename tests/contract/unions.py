@@ -22,10 +22,11 @@ METHODS: list[type[Method]] = _members(AnyMethod)
 ARCHITECTURES: list[type[Architecture]] = _members(AnyArchitecture)
 DATASETS: list[type[Dataset]] = _members(AnyDataset)
 
-# What a spec cannot do without, where it has a field of that name.
+# What a spec cannot do without, where it has a field of that name, or one of that name in that family.
 NEEDED: dict[str, object] = {
     "depth": 8,
-    "width": 4,
+    "preactresnet.depth": 11,
+    "wrn.depth": 10,
     "constructor": "resnet18",
     "callable": "tests.contract.foreign:small",
 }
@@ -34,4 +35,5 @@ NEEDED: dict[str, object] = {
 def smallest(kind: type[Spec]) -> Any:
     """A member with its defaults, and something small for each field that has none."""
     required = {name for name, field in kind.model_fields.items() if field.is_required()}
-    return kind.model_validate({name: NEEDED[name] for name in required})
+    family = kind.model_fields["name"].default
+    return kind.model_validate({name: NEEDED.get(f"{family}.{name}", NEEDED.get(name)) for name in required})

@@ -33,6 +33,14 @@ def test_sizes_are_those_of_the_published_tables(depth: int, published: tuple[in
     assert hundred.macs - ten.macs == 64 * 90
 
 
+@pytest.mark.parametrize(("depth", "params", "mmacs"), [(8, 1_210_410, 177.1), (32, 7_410_730, 1083.0)])
+def test_the_tables_fourfold_networks_have_a_narrower_stem(depth: int, params: int, mmacs: float) -> None:
+    """resnet8x4 and resnet32x4: 32 channels, then 64, 128 and 256."""
+    ten, hundred = (size(ResNet(depth=depth, width=64, stem_width=32), CIFAR, classes) for classes in (10, 100))
+    assert (ten.params, hundred.params) == (params, params + 23_130)
+    assert round(hundred.macs / 1e6, 1) == mmacs
+
+
 @pytest.mark.parametrize("depth", PUBLISHED)
 def test_identity_shortcuts_have_exactly_2752_parameters_fewer(depth: int) -> None:
     with_projection, with_identity = (
@@ -102,5 +110,18 @@ def test_what_cannot_be_built_is_refused(wrong: dict[str, int]) -> None:
 
 def test_labels_tell_settings_apart() -> None:
     specs = [ResNet(depth=8), ResNet(depth=8, width=4), ResNet(depth=8, stem_stride=2)]
-    specs.append(ResNet(depth=8, shortcut="identity"))
-    assert [spec.label for spec in specs] == ["resnet8-w16", "resnet8-w4", "resnet8-w16-s2", "resnet8-w16-id"]
+    specs += [ResNet(depth=8, shortcut="identity"), ResNet(depth=8, width=64, stem_width=32)]
+    labels = ["resnet8-w16", "resnet8-w4", "resnet8-w16-s2", "resnet8-w16-id", "resnet8-w64-stem32"]
+    assert [spec.label for spec in specs] == labels
+
+
+def test_a_stem_of_the_stages_width_is_the_plain_network() -> None:
+    assert ResNet(depth=8, stem_width=16).label == ResNet(depth=8).label
+    assert size(ResNet(depth=8, stem_width=16), CIFAR, 10) == size(ResNet(depth=8), CIFAR, 10)
+
+
+def test_an_identity_shortcut_adds_channels_and_drops_none() -> None:
+    narrow = ResNet(depth=8, width=4, stem_width=2, shortcut="identity").build(3, 10)
+    assert narrow(torch.randn(2, *CIFAR)).shape == (2, 10)
+    with pytest.raises(ValidationError, match="let stem_width be 4 or fewer"):
+        ResNet(depth=8, width=4, stem_width=5, shortcut="identity")

@@ -1,0 +1,27 @@
+"""Layers that several families are made of."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def conv_norm(channels: int, width: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """A convolution that keeps the size (or divides it by `stride`), and batch normalisation."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(width),
+    )
+
+
+def he_initialised(network: nn.Module) -> None:
+    """Draws the weights of every convolution anew, for ReLUs behind them (He et al. 2015, arXiv 1502.01852)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def shuffled(features: Tensor, groups: int) -> Tensor:
+    """Channels of (n, c, h, w) interleaved, so that each group hands on to all (Zhang et al. 2018, figure 1)."""
+    count, channels, height, width = features.shape
+    grouped = features.view(count, groups, channels // groups, height, width)
+    return grouped.transpose(1, 2).reshape(count, channels, height, width)

@@ -43,7 +43,7 @@ REPLACED = [
     (
         TEACHER,
         "{name: resnt, depth: 20}",
-        's.yaml:4: pairs[0].teacher.name "resnt" is not a choice; did you mean resnet?',
+        's.yaml:4: pairs[0].teacher has the name "resnt", which is not known; did you mean resnet?',
     ),
     (DATA, "{validation: 4}", "s.yaml:2: data has no name; add name: …"),
     (DATA, "{name: digits, vlidation: 4}", "s.yaml:2: data.vlidation is not a field here; did you mean validation?"),
@@ -82,7 +82,7 @@ REPLACED = [
     (STUDENTS, "{depth: 8}", 's.yaml:5: pairs[0].students {"depth": 8} is no list; write [ … ]'),
     (
         STUDENTS,
-        "\n      - {depth: 8}\n      - {depth: 9}",
+        "\n      - {name: resnet, depth: 8}\n      - {name: resnet, depth: 9}",
         "s.yaml:7: pairs[0].students[1].depth 9: depth must be 6n + 2; the nearest are 8 and 14",
     ),
     # methods

@@ -5,14 +5,20 @@
            scratch) belongs to every pair of its data set
 
 Rows are compared only within `COMPARABLE`: the same data, image for image, and the same schedule.
+
+Cells and pairs are told apart by their labels, so whoever reads trials makes the labels `distinct` first:
+two teachers of one architecture, or two folders of images, carry one label in the records.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import pandas as pd
+
+from harness.spec import content_id
 
 CELL = ["dataset", "teacher", "student", "arm"]
 COMPARABLE = ["dataset", "data_fingerprint", "epochs"]
@@ -35,14 +41,55 @@ def full_length(trials: pd.DataFrame) -> pd.DataFrame:
 def with_fingerprint(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials with `data_fingerprint` as a column.
 
-    A trial that failed before it had any provenance gets the one of its study's data set, where that has only
-    one, so that it counts as lost where it belongs; otherwise its fingerprint is empty.
+    A trial that failed before it had any provenance gets the one that its study's other trials on the same data
+    have, so that it counts as lost where it belongs; where there is none, its fingerprint is empty.
     """
     known = [origin["data_fingerprint"] if isinstance(origin, Mapping) else None for origin in trials["provenance"]]
     stamped = trials.assign(data_fingerprint=pd.Series(known, index=trials.index, dtype="object"))
-    by_data = stamped.groupby(["study", "dataset"])["data_fingerprint"]
+    by_data = stamped.groupby(["study", "dataset", _part_of_spec(trials, "data")])["data_fingerprint"]
     only = by_data.transform("first").where(by_data.transform("nunique") == 1, "")
     return stamped.assign(data_fingerprint=stamped["data_fingerprint"].fillna(only).fillna("").astype("object"))
+
+
+def distinct(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials with labels that name one thing each.
+
+    Where data sets (by fingerprint), or on one of them teachers (by id) or students (by settings other than the
+    searched) share a label, each gets the first digits of its id: `resnet20-w16 #3fa9`.
+    """
+    is_teacher = trials["purpose"] == "teacher"
+    dataset = _told_apart(trials["dataset"], with_fingerprint(trials)["data_fingerprint"].replace("", None))
+    teacher = _told_apart(
+        trials["teacher"].mask(is_teacher, trials["student"]),
+        trials["teacher_id"].mask(is_teacher, trials["trial_id"]),
+        dataset,
+    )
+    student = _told_apart(trials["student"], _part_of_spec(trials, "student").mask(is_teacher), dataset)
+    return trials.assign(
+        dataset=dataset, teacher=teacher.mask(is_teacher, None), student=student.mask(is_teacher, teacher)
+    )
+
+
+def _told_apart(labels: pd.Series, ids: pd.Series, *within: pd.Series) -> pd.Series:
+    """Labels, with the first digits of the id where a label has several ids."""
+    several = (ids.groupby([*within, labels]).transform("nunique") > 1) & ids.notna()
+    digits = next((n for n in range(4, 16) if ids.str[:n].nunique() == ids.nunique()), 16)
+    return labels.mask(several, labels + " #" + ids.str[:digits]).astype("object")
+
+
+def _part_of_spec(trials: pd.DataFrame, part: str) -> pd.Series:
+    """The id of one part of each trial's spec, without what was searched."""
+    both = zip(trials["spec"], trials["point"], strict=True)
+    found = [_without(json.loads(spec).get(part), part, point) for spec, point in both]
+    return pd.Series([content_id(content) for content in found], index=trials.index, dtype="object")
+
+
+def _without(content: object, path: str, searched: Mapping[str, object]) -> object:
+    """Nested settings without those whose dotted path was searched."""
+    if not isinstance(content, Mapping):
+        return content
+    below = {name: f"{path}.{name}" for name in content}
+    return {name: _without(content[name], place, searched) for name, place in below.items() if place not in searched}
 
 
 def pairs(rows: pd.DataFrame) -> list[Pair]:

@@ -116,15 +116,16 @@ def answer(confirmed: pd.DataFrame, compared: pd.DataFrame, averaged: pd.DataFra
     """
     if confirmed.empty:
         return ["There is no answer yet: no config has been confirmed on the test split."]
+    whose = ["dataset", "teacher", "baseline", "arm"]
+    several = confirmed["teacher"].nunique() > 1
     sentences = [
-        f"{row['arm']} on {row['dataset']}, {row['student']} – {row['words']}." for _, row in averaged.iterrows()
+        f"{row['arm']} on {row['dataset']}, {'teacher ' + row['teacher'] + ', ' if several else ''}{row['student']} – "
+        f"{row['words']}."
+        for _, row in averaged.iterrows()
     ]
-    spoken = (
-        set() if averaged.empty else set(zip(averaged["dataset"], averaged["baseline"], averaged["arm"], strict=True))
-    )
-    for (dataset, baseline, arm), members in compared.groupby(["dataset", "baseline", "arm"], sort=False):
-        if (dataset, baseline, arm) in spoken:
-            continue
+    spoken = {tuple(row) for row in averaged.reindex(columns=whose).fillna("").itertuples(index=False)}
+    alone = [tuple(row) not in spoken for row in compared.reindex(columns=whose).fillna("").itertuples(index=False)]
+    for (dataset, baseline, arm), members in compared.loc[alone].groupby(["dataset", "baseline", "arm"], sort=False):
         sentences.append(f"On {dataset}, {arm} {_tally(members, str(baseline))}.")
     if compared.empty:
         sentences.append("No arm can be compared with scratch or kd: no two of them share confirmation seeds.")

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.cells import COMPARABLE, groups, with_fingerprint
+from harness.analysis.cells import COMPARABLE, distinct, groups, with_fingerprint
 from harness.analysis.configs import search_configs, whole_configs
 from harness.analysis.confirmed import confirmed_rows
 from harness.analysis.pareto import Direction, objectives_of, pareto_front
@@ -69,7 +69,8 @@ def fronts(folders: Sequence[Path]) -> list[Board]:
 def _all_trials(runs: Sequence[Run]) -> pd.DataFrame:
     """Every trial once, also where a run is given twice."""
     trials = with_fingerprint(pd.concat([run.trials for run in runs], ignore_index=True))
-    return trials.drop_duplicates(["study", "trial_id", "data_fingerprint", "epochs"], keep="last", ignore_index=True)
+    once = trials.drop_duplicates(["study", "trial_id", "data_fingerprint", "epochs"], keep="last", ignore_index=True)
+    return distinct(once)
 
 
 def _objectives(runs: Sequence[Run]) -> dict[str, Direction]:

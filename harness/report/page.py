@@ -17,7 +17,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from harness.analysis.averaged import averaged
-from harness.analysis.cells import Pair, arms_in_order, of_pair, pairs, students_in_order
+from harness.analysis.cells import Pair, arms_in_order, distinct, of_pair, pairs, students_in_order
 from harness.analysis.comparison import answer, differences, gap, gap_in_words
 from harness.analysis.configs import readable_floor, search_configs
 from harness.analysis.confirmed import confirmed_rows, teachers
@@ -57,7 +57,7 @@ def report_html(run: Run) -> str:
     environment = Environment(
         loader=PackageLoader("harness.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    trials, study = run.trials, run.study
+    trials, study = distinct(run.trials), run.study
     students = trials[trials["purpose"] != "teacher"]
     look = looks(arms_in_order(students))
     confirmed = confirmed_rows(trials)

@@ -133,6 +133,11 @@ class Dataset(Spec, ABC):
         return self.train or self.pool - self.validation
 
     @property
+    def views(self) -> int | None:
+        """How many views augmentation has of an image; None for endlessly many."""
+        return (2 * self.shift + 1) ** 2 * (2 if self.flip else 1)
+
+    @property
     def misfit(self) -> str | None:
         """What is wrong where `mean` or `spread` is not for this number of channels."""
         for setting, values in (("mean", self.mean), ("spread", self.spread)):

@@ -148,6 +148,10 @@ class ListedDataset(Dataset, Placed, ABC):
     def pool(self) -> int:
         return len(self.listing("train").labels)
 
+    @property
+    def views(self) -> int | None:
+        return None if self.stream else super().views
+
     def training_images(self, root: Path) -> Labelled:
         return self._images("train", root)
 

@@ -12,6 +12,7 @@ family makes it, so that its size is the same under every method.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -117,7 +118,7 @@ class TeacherAttention(TeacherPart):
     def pretraining_loss(self, teacher: Features, labels: Tensor) -> Tensor:
         return cross_entropy(self.classify(torch.cat(self.squeeze(teacher.maps), dim=1)), labels)
 
-    def settle(self, batches: list[Features]) -> None:
+    def settle(self, batches: Iterable[Features]) -> None:
         """Measures each tap's spread over the training images, and refuses estimators that collapsed."""
         by_tap = zip(*(self.squeeze(batch.maps) for batch in batches), strict=True)
         for index, pieces in enumerate(by_tap):

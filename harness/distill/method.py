@@ -14,6 +14,7 @@ Maps come under the names of the paired taps (see `models/pairing.py`), shallow 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -113,7 +114,7 @@ class TeacherPart(nn.Module, ABC):
         """The loss per image that trains this part, (n,)."""
 
     @abstractmethod
-    def settle(self, batches: list[Features]) -> None:
+    def settle(self, batches: Iterable[Features]) -> None:
         """Measures what it needs of the training set once trained; raises `CollapsedError` if it says nothing."""
 
 

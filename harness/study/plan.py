@@ -131,9 +131,8 @@ def predicted_seconds(spec: TrialSpec) -> float:
     macs = 3.0 * size(spec.student, spec.data.shape, spec.data.classes).macs
     layers = SECONDS_A_LAYER * _leaves(_ghost(spec.student, spec))
     if spec.teacher and spec.method.needs_teacher:
-        views = (2 * spec.data.shift + 1) ** 2 * (2 if spec.data.flip else 1)
         macs_of_teacher = size(spec.teacher.network, spec.data.shape, spec.data.classes).macs
-        macs += macs_of_teacher * min(1.0, views / spec.training.epochs)
+        macs += macs_of_teacher * min(1.0, (spec.data.views or spec.training.epochs) / spec.training.epochs)
         layers += SECONDS_A_PART * _part_layers(spec)
     return steps * (layers + macs * spec.training.batch_size / MACS_A_SECOND)
 

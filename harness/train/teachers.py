@@ -26,7 +26,7 @@ from torch import nn
 from harness.data.served import TrialData
 from harness.distill.method import Method, Pairing, TeacherPart
 from harness.files import file_digest, replacing, write_text_whole
-from harness.models.taps import Features, Tapped
+from harness.models.taps import Tapped
 from harness.record import EpochRecord
 from harness.source import MissingError
 from harness.spec import content_id
@@ -225,5 +225,4 @@ def _pretrain(part: TeacherPart, method: Method, tapped: Tapped, data: TrialData
             if step == settings.steps:
                 break
     with torch.no_grad():
-        said_of_all: list[Features] = [tapped(images) for images, _ in data.train.chunks()]
-        part.settle(said_of_all)
+        part.settle(tapped(images) for images, _ in data.train.chunks())  # one at a time: maps are large

@@ -183,3 +183,8 @@ def test_the_middle_is_cut_from_an_image_whose_shorter_side_is_resized(tmp_path:
 
 def folder_at(root: Path) -> Folder:
     return Folder(path=str(root), **STREAM, mean=(0.0,), spread=(1.0,)).pinned(None)
+
+
+def test_a_streams_views_are_endless_and_a_resident_sets_are_counted(tmp_path: Path) -> None:
+    assert folder(tmp_path).views is None
+    assert Folder(path="x", validation=3, shift=2, flip=True).views == 50

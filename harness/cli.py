@@ -119,7 +119,9 @@ def search(
         runs_trials = _runner(runner, planned, store, settled, count, data_root)
         console.print(Text(f"{planned.study.name}: {planned.study.spec.question}", style="bold"))
         display = Display(planned, console, count)
-        failed = carry_out(planned, store, runs_trials, display, lambda: fetch_data(planned, data_root.expanduser()))
+        failed = carry_out(
+            planned, store, runs_trials, display, settled, lambda: fetch_data(planned, data_root.expanduser())
+        )
         for path in store.damaged:
             console.print(Text(f"{path} could not be read; it was set aside and its trial was run again", "yellow"))
         console.print()

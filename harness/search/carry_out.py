@@ -18,7 +18,7 @@ from harness.study.plan import Plan
 
 PLACES = ("data.path", "data.folder", "data.workers", "checkpoint.path")
 """Ends of fields that say where content lies or who reads it; the content has a digest beside it."""
-HARMLESS = ("id", "question", "search.failures", "resources.gpus_per_trial")
+HARMLESS = ("id", "question", "search.failures")
 """What of a study may change between two runs of it: no number depends on it."""
 
 
@@ -27,16 +27,23 @@ class ChangedStudyError(UserError):
 
 
 def carry_out(
-    plan: Plan, store: Store, runner: Runner, display: Display, prepare: Callable[[], None] = lambda: None
+    plan: Plan,
+    store: Store,
+    runner: Runner,
+    display: Display,
+    device: str,
+    prepare: Callable[[], None] = lambda: None,
 ) -> list[TrialRecord]:
     """Runs what the store does not have yet; returns the trials of this run that failed.
 
+    The study is frozen with the kind of device that computes, for another one rounds differently.
     `prepare` is called before the first of them. Raises `ChangedStudyError`, `RunLockedError`, `MissingError`,
     `DataError` or `TooManyFailuresError`. Whatever stops it, every trial that ended is on disk.
     """
     with store.writing():
-        refuse_changed(store.frozen_study(), plan.study.resolved, store)
-        store.freeze_study(plan.study.resolved, plan.study.text)
+        asked = {**plan.study.resolved, "device": device}
+        refuse_changed(store.frozen_study(), asked, store)
+        store.freeze_study(asked, plan.study.text)
         agenda = Agenda(plan, store, [display])
         display.resume(agenda)
         if not agenda.is_finished:
@@ -65,8 +72,11 @@ def refuse_changed(frozen: dict[str, Any] | None, asked: dict[str, Any], store: 
         if path not in HARMLESS and not path.endswith(PLACES)
     }
     if found:
+        remedy = f"undo the change, give the study another name, or keep the old run: mv {store.root} {store.root}.old"
+        if "device" in found:
+            remedy = f"go on with `--device {found['device'][0]}`, or {remedy}"
         raise ChangedStudyError(
             f"{store.root} holds the records of another version of this study:\n"
             + "\n".join(f"  {path}: {shown(old)} → {shown(new)}" for path, (old, new) in found.items())
-            + f"\nUndo the change, give the study another name, or keep the old run: mv {store.root} {store.root}.old"
+            + f"\nTo mend this, {remedy}"
         )

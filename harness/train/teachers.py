@@ -1,8 +1,9 @@
 """Teachers: trained once for each content id, kept on disk, shared by every trial and process.
 
-    CACHE/teachers/ID.safetensors   weights
-    CACHE/teachers/ID.json          digest of the weights, last score, cost and epochs
-    CACHE/parts/ID.safetensors      a method's frozen part on the teacher's side
+    CACHE/cpu-1/                          what computed it: the kind of device and the number of threads
+          cpu-1/teachers/ID.safetensors   weights
+          cpu-1/teachers/ID.json          digest of the weights, last score, cost and epochs
+          cpu-1/parts/ID.safetensors      a method's frozen part on the teacher's side
 
 A lock a file lets one of two processes train while the other waits and then reads. Weights that do not
 have the digest noted for them are set aside as `.damaged` and made anew.

@@ -30,6 +30,8 @@ class Workshop:
 
     def __init__(self, data_root: Path, cache: Path, device: torch.device) -> None:
         self.data_root, self.cache, self.device = data_root, cache, device
+        self._own_cache = cache / f"{device.type}-{torch.get_num_threads()}"
+        """What another kind of device, or another number of threads, rounds differently is another content."""
         self._data: dict[str, TrialData] = {}
         self._teachers: dict[str, Teacher] = {}
         self._sides: OrderedDict[str, TeacherSide] = OrderedDict()
@@ -49,7 +51,7 @@ class Workshop:
         """A teacher, trained now if nobody has; yields its epochs."""
         trial = teacher_trial(spec, data)
         if trial.id not in self._teachers:
-            self._teachers[trial.id] = yield from teacher(trial, self.data(data), self.cache, self.device)
+            self._teachers[trial.id] = yield from teacher(trial, self.data(data), self._own_cache, self.device)
         else:
             yield from self._teachers[trial.id].epochs
         return self._teachers[trial.id]
@@ -83,7 +85,7 @@ class Workshop:
         pairing = replace(unmeasured, logit_mean=float(logits.mean()), logit_spread=float(logits.std()))
         paths = {tap.name: tap.teacher for tap in spec.taps}
         tapped = Tapped(known.network, paths, spec.teacher.network.classifier)
-        part = frozen_part(method, known, tapped, pairing, data, self.cache, self.device)
+        part = frozen_part(method, known, tapped, pairing, data, self._own_cache, self.device)
         says = answers(
             tapped,
             method,

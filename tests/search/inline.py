@@ -30,7 +30,7 @@ def search(
     planned, store, screen = plan(study(content)), Store(folder), io.StringIO()
     workshop = Workshop(Path("unused"), cache or folder.parent / "cache", torch.device("cpu"))
     runner = InlineRunner(workshop, Places(folder / "checkpoints", store.students))
-    failed = carry_out(planned, store, runner, Display(planned, Console(file=screen, width=200), 1))
+    failed = carry_out(planned, store, runner, Display(planned, Console(file=screen, width=200), 1), "cpu")
     return store, failed, screen.getvalue()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.search.agenda import TooManyFailuresError
-from harness.search.carry_out import ChangedStudyError
+from harness.search.carry_out import ChangedStudyError, refuse_changed
 from harness.store.parquet import RunLockedError, Store
 from tests.conftest import FinishedRun
 from tests.search.inline import files, numbers, search
@@ -76,6 +76,8 @@ def test_every_epoch_of_every_trial_is_on_record(finished: FinishedRun) -> None:
         ({"confirm__seeds": [0, 2]}, "confirm.seeds[1]: 1 → 2"),
         ({"arms": TINY["arms"][:1]}, 'arms[1].method.name: "ksan" → null'),
         ({"data__split_seed": 1}, "data.split_seed: 0 → 1"),
+        ({"resources__cpus_per_trial": 2}, "resources.cpus_per_trial: 1 → 2"),
+        ({"resources__gpus_per_trial": 0.5}, "resources.gpus_per_trial: 0.0 → 0.5"),
     ],
 )
 def test_a_changed_study_is_refused_with_what_changed(
@@ -90,9 +92,7 @@ def test_a_changed_study_is_refused_with_what_changed(
     assert (files(cut), (cut.root / "study.json").read_text()) == before
 
 
-@pytest.mark.parametrize(
-    "change", [{"question": "Another?"}, {"search__failures": 0.9}, {"resources__gpus_per_trial": 0.5}]
-)
+@pytest.mark.parametrize("change", [{"question": "Another?"}, {"search__failures": 0.9}])
 def test_what_no_number_depends_on_may_change(change: dict[str, Any], finished: FinishedRun, tmp_path: Path) -> None:
     cut = cut_after(finished, TRIALS, tmp_path / "tiny")
     before = files(cut)
@@ -101,6 +101,14 @@ def test_what_no_number_depends_on_may_change(change: dict[str, Any], finished: 
     frozen = cut.frozen_study()
     assert frozen is not None
     assert frozen["question"] == change.get("question", TINY["question"])
+
+
+def test_another_device_is_refused_with_the_one_that_the_run_began_on(finished: FinishedRun, tmp_path: Path) -> None:
+    cut = cut_after(finished, TRIALS, tmp_path / "tiny")
+    frozen = cut.frozen_study()
+    assert frozen is not None
+    with pytest.raises(ChangedStudyError, match=r'device: "cpu" → "cuda"\n.* go on with `--device cpu`'):
+        refuse_changed(frozen, {**frozen, "device": "cuda"}, cut)
 
 
 def test_two_searches_do_not_write_one_run(finished: FinishedRun, tmp_path: Path) -> None:

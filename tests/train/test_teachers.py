@@ -34,7 +34,7 @@ def asked(cache: Path, teacher: TeacherSpec = TEACHER) -> Teacher:
 
 def files(cache: Path) -> dict[str, int]:
     """File → when it was written, locks left out."""
-    return {path.name: path.stat().st_mtime_ns for path in cache.glob("*/*") if path.suffix != ".lock"}
+    return {path.name: path.stat().st_mtime_ns for path in cache.glob("*/*/*") if path.suffix != ".lock"}
 
 
 def test_the_second_request_trains_nothing(tmp_path: Path) -> None:
@@ -57,6 +57,17 @@ def test_its_epochs_are_told_whether_trained_or_known(tmp_path: Path) -> None:
 def test_another_teacher_is_another_training(tmp_path: Path) -> None:
     digests = {asked(tmp_path, teacher).digest for teacher in (TEACHER, TEACHER.at("seed", 1))}
     assert len(digests) == 2
+
+
+def test_another_number_of_threads_trains_a_teacher_of_its_own(tmp_path: Path) -> None:
+    """It rounds differently, so that neither may stand for the other."""
+    asked(tmp_path)
+    torch.set_num_threads(2)
+    try:
+        asked(tmp_path)
+    finally:
+        torch.set_num_threads(1)
+    assert {path.parts[-3] for path in tmp_path.glob("*/teachers/*.json")} == {"cpu-1", "cpu-2"}
 
 
 def test_a_teacher_is_frozen(workshop: Workshop) -> None:
@@ -105,7 +116,7 @@ TORN = {
 def test_a_damaged_teacher_is_set_aside_and_trained_again(damage: tuple, tmp_path: Path) -> None:
     suffix, torn = damage
     first = asked(tmp_path)
-    (path,) = (tmp_path / "teachers").glob(f"*{suffix}")
+    (path,) = tmp_path.glob(f"*/teachers/*{suffix}")
     damaged = torn(path.read_bytes())
     path.write_bytes(damaged)
     second = asked(tmp_path)
@@ -119,7 +130,7 @@ def test_a_damaged_teacher_is_set_aside_and_trained_again(damage: tuple, tmp_pat
 def test_weights_without_their_note_are_not_used(tmp_path: Path) -> None:
     """What a kill between the two files leaves."""
     first = asked(tmp_path)
-    for note in (tmp_path / "teachers").glob("*.json"):
+    for note in tmp_path.glob("*/teachers/*.json"):
         note.unlink()
     assert asked(tmp_path).train_seconds != first.train_seconds
 
@@ -227,7 +238,7 @@ QUICK = KSAN().at("attention.pretraining.steps", 5)
 
 
 def parts(cache: Path) -> list[Path]:
-    return sorted((cache / "parts").glob("*.safetensors"))
+    return sorted(cache.glob("*/parts/*.safetensors"))
 
 
 def test_trials_that_agree_on_it_share_one_part(tmp_path: Path) -> None:

@@ -38,9 +38,10 @@ class Folder(ListedDataset):
 
     def named(self) -> list[tuple[str, Path]]:
         parts: tuple[Part, ...] = ("train", "test")
+        roots = {part: self._folder(part) for part in parts}
         return [
-            (f"{part}/{path.relative_to(self._folder(part)).as_posix()}", path)
-            for part in parts
+            (f"{part}/{path.relative_to(root).as_posix()}", path)
+            for part, root in roots.items()
             for path in self.listing(part).files
         ]
 

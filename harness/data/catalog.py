@@ -9,6 +9,7 @@ from harness.data.dataset import Dataset
 from harness.data.digits import Digits
 from harness.data.folder import Folder
 from harness.data.idx import FashionMnist, Mnist
+from harness.data.imagenet import ImageNet
 from harness.data.parquet import Parquet
 from harness.data.svhn import Svhn
 from harness.spec import one_of
@@ -16,4 +17,6 @@ from harness.spec import one_of
 if TYPE_CHECKING:
     AnyDataset = Dataset
 else:
-    AnyDataset = one_of([Digits, Mnist, FashionMnist, Cifar10, Cifar100, Svhn, Parquet, Folder], "harness.datasets")
+    AnyDataset = one_of(
+        [Digits, Mnist, FashionMnist, Cifar10, Cifar100, Svhn, Parquet, Folder, ImageNet], "harness.datasets"
+    )

@@ -19,10 +19,8 @@ from harness.source import MissingError
 FOLDERS = {"train": ("train",), "test": ("test", "val")}
 
 
-class Folder(ListedDataset):
-    """Class folders of images: train/CLASS/… and test/CLASS/… (or val/CLASS/…), JPEG, PNG or WebP."""
-
-    name: Literal["folder"] = "folder"
+class ClassFolders(ListedDataset):
+    """What all sets share that are laid out so."""
 
     def listing(self, part: Part) -> Listing:
         root = self._folder(part)
@@ -38,10 +36,9 @@ class Folder(ListedDataset):
 
     def named(self) -> list[tuple[str, Path]]:
         parts: tuple[Part, ...] = ("train", "test")
-        roots = {part: self._folder(part) for part in parts}
         return [
-            (f"{part}/{path.relative_to(root).as_posix()}", path)
-            for part, root in roots.items()
+            (f"{part}/{path.relative_to(self._folder(part)).as_posix()}", path)
+            for part in parts
             for path in self.listing(part).files
         ]
 
@@ -54,6 +51,12 @@ class Folder(ListedDataset):
             if (root / name).is_dir():
                 return root / name
         raise MissingError(f"{self.path} has no folder {' or '.join(FOLDERS[part])} here; add it, or correct `path`")
+
+
+class Folder(ClassFolders):
+    """Class folders of images: train/CLASS/… and test/CLASS/… (or val/CLASS/…), JPEG, PNG or WebP."""
+
+    name: Literal["folder"] = "folder"
 
 
 @dataclass(frozen=True, eq=False)

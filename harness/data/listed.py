@@ -82,12 +82,6 @@ class Listing(ABC):
                 raise DataError(
                     f"{self.where(index)} has the label {self.labels[index]}, {bound}; correct it or remove the image"
                 )
-        if classes > len(self.labels):
-            index = int(self.labels.argmax())
-            raise DataError(
-                f"{self.place} has {len(self.labels)} images for {classes} classes; add some, or number the classes "
-                f"anew ({self.where(index)} has the label {self.labels[index]})"
-            )
         counts = np.bincount(self.labels, minlength=classes)
         if not counts.all():
             empty = int(counts.argmin())

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.dataset import DataError, Dataset, Images, Labelled
+from harness.data.dataset import DataError, Dataset, Labelled
 from harness.record import Purpose
 
 
@@ -57,7 +57,6 @@ def cut(data: Dataset, root: Path) -> Splits:
         raise DataError(data.shortage)
     if len(pool) != data.pool:
         raise DataError(f"{data.name} says that it has {data.pool} images beside its test images, and has {len(pool)}")
-    refuse_wrong(pool, data)
     train, validation = parts(data, pool.labels)
     return Splits(pool.taken(train), pool.taken(validation), _fingerprint(pool, data))
 
@@ -102,24 +101,4 @@ def open_test(data: Dataset, root: Path, warrant: Warrant) -> Labelled:
     """The test images, for the confirmation that the warrant was given to."""
     if not isinstance(warrant, Warrant):
         raise TestSplitSealedError("the test split opens to a Warrant alone")
-    images = data.test_images(root)
-    if not len(images):
-        raise DataError(f"{data.name} has no test images; add some")
-    refuse_wrong(images, data)
-    return images
-
-
-def refuse_wrong(images: Labelled, data: Dataset) -> None:
-    """Raises `DataError` where images are not what their data set says: a third party's may not be."""
-    wrong = (images.labels < 0) | (images.labels >= data.classes)
-    if wrong.any():
-        index = int(wrong.argmax())
-        raise DataError(
-            f"{data.name}: image {index} has the label {images.labels[index]}, and its {data.classes} classes are "
-            f"numbered from 0; correct its labels or `classes`"
-        )
-    if isinstance(images, Images) and images.pixels.shape[1:] != data.shape:
-        raise DataError(
-            f"{data.name} says that its images are of {data.shape} (channels, height, width), and they are of "
-            f"{images.pixels.shape[1:]}; correct them or `shape`"
-        )
+    return data.test_images(root)

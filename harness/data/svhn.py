@@ -39,14 +39,7 @@ class Svhn(Dataset):
 
     def _images(self, root: Path, part: Literal["train", "test"]) -> Images:
         from torchvision.datasets import SVHN
-        from torchvision.datasets.utils import download_url
-
-        def reading() -> SVHN:
-            for name in ("train", "test"):  # both at once: a confirmation may come when the network is gone
-                url, file, md5 = SVHN.split_list[name]
-                download_url(url, root, file, md5)
-            return SVHN(root, split=part)
 
         remedy = f"put the official train_32x32.mat and test_32x32.mat in {root}"
-        content = downloaded(self.name, root, reading, remedy)
+        content = downloaded(self.name, root, lambda: SVHN(root, split=part, download=True), remedy)
         return Images(np.ascontiguousarray(content.data), np.asarray(content.labels, dtype=np.int64))

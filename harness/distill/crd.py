@@ -40,8 +40,8 @@ class CRD(Transfer):
     width: int = Field(default=128, ge=1)
     """Of the space in which embeddings are compared."""
     negatives: int = Field(default=16_384, ge=1)
-    """Drawn with replacement for each image; the paper's for CIFAR-100. A step takes about
-    batch · negatives · width · 8 bytes."""
+    """Drawn with replacement for each image, at most as many as there are training images; the paper's for
+    CIFAR-100. A step takes about batch · negatives · width · 8 bytes."""
     contrast_temperature: float = Field(default=0.07, gt=0)
     """τ."""
     momentum: float = Field(default=0.5, ge=0, lt=1)
@@ -76,6 +76,7 @@ class Memory(nn.Module):
     def __init__(self, settings: CRD, pairing: Pairing) -> None:
         super().__init__()
         self.settings, self.images = settings, len(pairing.labels)
+        self.negatives = min(settings.negatives, self.images)
         self.of_student = nn.Linear(pairing.student[EMBEDDING][0], settings.width)
         self.of_teacher = nn.Linear(pairing.teacher[EMBEDDING][0], settings.width)
         bound = 1 / math.sqrt(settings.width / 3)
@@ -104,7 +105,7 @@ class Memory(nn.Module):
     def others(self, lesson: Lesson) -> Tensor:
         """Images of other classes than each image's own, uniformly, with replacement: (n, negatives)."""
         own_count, own_first = self.count_of_class[lesson.labels], self.first_of_class[lesson.labels]
-        shape, device = (len(lesson.labels), self.settings.negatives), lesson.labels.device
+        shape, device = (len(lesson.labels), self.negatives), lesson.labels.device
         draws = torch.rand(shape, generator=lesson.generator, device=device, dtype=torch.float64)
         place = (draws * (self.images - own_count)[:, None]).long()
         return self.by_class[torch.where(place < own_first[:, None], place, place + own_count[:, None])]

@@ -58,15 +58,16 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
 
 
 def _print_taps(plan: Plan, console: Console) -> None:
-    """What each pair's student learns from where, a line for each set of taps."""
-    arms: dict[tuple[str, str], list[str]] = {}
+    """What each pair's student learns from where, a line a pair."""
+    pairs: dict[str, dict[str, list[str]]] = {}
     for cell in plan.cells:
         if taps := cell.base.taps:
             assert cell.base.teacher is not None
-            pair = f"{cell.base.teacher.network.label} → {cell.base.student.label}"
-            arms.setdefault((pair, ", ".join(map(_tap, taps))), []).append(cell.arm.name)
-    for (pair, taps_of_pair), names in arms.items():
-        console.print(Text(f"taps {pair}: {taps_of_pair} ({', '.join(names)})"))
+            pair = pairs.setdefault(f"{cell.base.teacher.network.label} → {cell.base.student.label}", {})
+            pair.setdefault(", ".join(map(_tap, taps)), []).append(cell.arm.name)
+    for pair_label, arms in pairs.items():
+        told = (f"{taps_of_arms} ({', '.join(names)})" for taps_of_arms, names in arms.items())
+        console.print(Text(f"taps {pair_label}: {'; '.join(told)}"))
 
 
 def _tap(tap: PairedTap) -> str:

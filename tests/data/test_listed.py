@@ -216,8 +216,6 @@ WRONG_ROWS = {
     "labels no numbers": (IMAGES, list(map(str, LABELS)), r"train\.parquet has labels of type string"),
     "labels in halves": (IMAGES, [label / 2 for label in LABELS], r"train\.parquet has labels of type double"),
     "a class without images": (IMAGES, [2 * label for label in LABELS], r"train\.parquet has no image of class 1"),
-    "a label beyond all classes": (IMAGES, [*LABELS[:-1], 10**12], r"train\.parquet has 12 images for 10+1 classes"),
-    "a label beyond all numbers": (IMAGES, [*LABELS[:-1], 2**64 - 1], r"train\.parquet has a label beyond all numbers"),
     "no rows": ([], [], r"train\.parquet holds no image"),
     "a class alone": (IMAGES[:-3] + [BLANK] * 3, [*LABELS[:-1], 3], r"test\.parquet has no image of class 3"),
 }
@@ -226,8 +224,7 @@ WRONG_ROWS = {
 @pytest.mark.parametrize(("images", "labels", "told"), WRONG_ROWS.values(), ids=WRONG_ROWS)
 def test_a_wrong_row_is_refused(images: list[Any], labels: list[Any], told: str, tmp_path: Path) -> None:
     folder = as_parquet(tmp_path / "set")
-    kind = pa.uint64() if 2**64 - 1 in labels else None
-    rows = table(images, pa.array(labels, kind or (None if labels else pa.int64())))
+    rows = table(images, labels) if labels else table([], pa.array([], pa.int64()))
     pq.write_table(rows, folder / "train.parquet")
     with pytest.raises(DataError, match=told):
         parquet(folder).pinned(None).training_images(tmp_path)

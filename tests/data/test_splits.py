@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import harness
-from harness.data.dataset import DataError, Images
+from harness.data.dataset import DataError
 from harness.data.digits import Digits
-from harness.data.splits import Splits, TestSplitSealedError, Warrant, cut, open_test, parts, stratified_order
+from harness.data.splits import Splits, TestSplitSealedError, Warrant, open_test, parts, stratified_order
 from harness.record import Purpose
 
 PACKAGE = Path(harness.__file__).parent
@@ -73,45 +73,3 @@ def test_a_class_too_rare_for_both_parts_is_refused() -> None:
     labels = np.repeat(np.arange(10), [100] * 9 + [1])
     with pytest.raises(DataError, match=r"digits: class 9 has no image among the \d+ of `\w+`; it has 1 in all"):
         parts(Digits(validation=100, train=500), labels)
-
-
-class _Odd(Digits):
-    """Digits whose files are not what it says of them."""
-
-    spoil: str = ""
-
-    def _spoilt(self, images: Images) -> Images:
-        pixels, labels = images.pixels, images.labels
-        match self.spoil:
-            case "label":
-                labels = np.where(np.arange(len(labels)) == 7, 10, labels)
-            case "negative":
-                labels = np.where(np.arange(len(labels)) == 7, -1, labels)
-            case "channels":
-                pixels = pixels.repeat(3, axis=1)
-            case "none":
-                pixels, labels = pixels[:0], labels[:0]
-        return Images(pixels, labels)
-
-    def training_images(self, root: Path) -> Images:
-        return self._spoilt(super().training_images(root))
-
-    def test_images(self, root: Path) -> Images:
-        return self._spoilt(super().test_images(root))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "told"),
-    [
-        ("label", "image 7 has the label 10, and its 10 classes are numbered from 0"),
-        ("negative", "image 7 has the label -1"),
-        ("channels", r"says that its images are of \(1, 8, 8\) .* they are of \(3, 8, 8\)"),
-        ("none", r"digits (has no test images|says that it has 800 images)"),
-    ],
-)
-def test_a_third_partys_wrong_images_are_refused_in_both_parts(spoil: str, told: str) -> None:
-    data = _Odd(spoil=spoil)
-    with pytest.raises(DataError, match=told):
-        cut(data, Path())
-    with pytest.raises(DataError, match=told):
-        open_test(data, Path(), Warrant("t", "confirmation"))

@@ -117,7 +117,7 @@ def test_fitnet_learns_the_hint_first_and_the_classes_after_it(workshop: Worksho
 
 def test_a_contrast_s_memory_is_in_the_checkpoint(tmp_path: Path, workshop: Workshop) -> None:
     kept = tmp_path / "kept.pt"
-    run(small_trial(CRD(negatives=32), training__epochs=1), workshop, kept)
+    run(small_trial(CRD(), training__epochs=1), workshop, kept)
     content = torch.load(io.BytesIO(kept.read_bytes()[32:]), weights_only=True)
     assert content["part"]["ours"].shape == (64, 128)
     assert torch.allclose(content["part"]["theirs"].norm(dim=1), torch.ones(64), atol=1e-6)

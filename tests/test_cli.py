@@ -22,6 +22,7 @@ from harness.cli import RAY_ENVIRONMENT, app
 from harness.store.parquet import Store
 from harness.study.study import load_study
 from tests.conftest import FinishedRun
+from tests.data.own import as_folders
 from tests.studies import LABEL, QUESTION, TRIALS, tiny, written
 
 ROOT = Path(__file__).parent.parent
@@ -219,6 +220,17 @@ def test_a_study_that_needs_a_gpu_says_so_and_writes_nothing(tmp_path: Path) -> 
 def test_a_gpu_that_is_asked_for_must_be_there(finished: FinishedRun, tmp_path: Path) -> None:
     line = ["search", "-s", finished.study, "--runs", tmp_path / "runs", "--runner", "inline", "--device", "cuda"]
     assert harness(*line)[0] == 3
+
+
+def test_torn_data_are_told_before_anything_is_trained(tmp_path: Path) -> None:
+    folder = as_folders(tmp_path / "set")
+    (folder / "train" / "class2" / "011.png").write_bytes(b"torn")
+    path = written(tmp_path, tiny(data={"name": "folder", "path": "set", "validation": 3}))
+    line = ["search", "-s", path, "--runs", tmp_path / "runs", "--data-root", tmp_path / "data", "--runner", "inline"]
+    code, said = harness(*line)
+    assert code == 2
+    assert "train/class2/011.png is no whole image" in said
+    assert not list(tmp_path.glob("runs/*/trials/*"))
 
 
 @pytest.mark.parametrize("digits", ["ffffffffffffffff", "ab"])

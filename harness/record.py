@@ -116,6 +116,9 @@ class TrialRecord:
             )
         if self.status != "completed" and (self.test_accuracy is not None or self.validation_accuracy is not None):
             raise ValueError(f"a {self.status} trial carries an accuracy; only a completed one has any")
+        for accuracy in (self.validation_accuracy, self.test_accuracy):
+            if accuracy is not None and not 0 <= accuracy <= 1:
+                raise ValueError(f"an accuracy of {accuracy}; it is a fraction between 0 and 1")
 
     @property
     def is_full_length(self) -> bool:

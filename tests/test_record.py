@@ -25,6 +25,14 @@ def test_a_trial_that_did_not_complete_carries_no_accuracy(status: Status) -> No
         replace(trial(purpose="confirmation", validation=None, test=0.0), status=status)
 
 
+@pytest.mark.parametrize("accuracy", [-0.01, 1.01, 96.5, float("nan")])
+def test_an_accuracy_is_a_fraction(accuracy: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        trial(validation=accuracy)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        trial(purpose="confirmation", test=accuracy)
+
+
 def test_only_a_completed_whole_schedule_is_full_length() -> None:
     assert trial().is_full_length
     assert not stopped(trial()).is_full_length

@@ -21,7 +21,7 @@ from harness.search.cell import Steps, search_cell
 from harness.source import MissingError, UserError
 from harness.store.parquet import Store
 from harness.study.plan import Plan
-from harness.train.account import Account, Assignment
+from harness.train.account import Account, Assignment, recorded_spec
 
 Pack = tuple[Assignment, ...]
 """Trials that one worker carries out together; one after another until a vectorised step exists."""
@@ -74,8 +74,13 @@ class Agenda:
         self._searches: list[_Search] = []
         self._ended: set[str] = set()
         self._failed: dict[str, TrialRecord] = {}
+        self.foreign: list[TrialRecord] = []
+        """Records that are not used: the spec in them is not that of their ids."""
         for trial in store.attempts():
-            if not trial.epochs_done or store.epochs(trial):  # without its epochs the report would have a hole
+            if recorded_spec(trial) is None:
+                self._attempts[trial.trial_id] = trial.attempt
+                self.foreign.append(trial)
+            elif not trial.epochs_done or store.epochs(trial):  # without its epochs the report would have a hole
                 self._take_in(trial)
         self.resumed = len(self.known)
         for trial in self.known.values():

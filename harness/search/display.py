@@ -44,6 +44,10 @@ class Display:
         self.resumed = self.done
         if self.resumed:
             self.console.print(f"Continuing: {self.resumed} trials are on disk and are not run again.")
+        if agenda.foreign:
+            ids = ", ".join(trial.trial_id for trial in agenda.foreign[:3]) + (", …" if agenda.foreign[3:] else "")
+            text = f"Not used: {ids}: the spec in the record is not the one that its id names."
+            self.console.print(Text(text, "yellow"))
 
     @property
     def done(self) -> int:

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+import harness
 from harness.record import TrialRecord
 from harness.source import MissingError
 from harness.store.parquet import Store
-from harness.train.account import Account, Assignment, carry_out
+from harness.train.account import Account, Assignment, carry_out, recorded_spec
 from harness.train.seeds import make_repeatable
-from harness.train.trial import TrialSpec
 from harness.train.workshop import Workshop
 
 SHORTEST_PREFIX = 4
@@ -35,15 +35,27 @@ def find_trial(folders: Sequence[Path], trial_id: str) -> TrialRecord:
         trial.trial_id: trial for store in stores for trial in store.trials() if trial.trial_id.startswith(trial_id)
     }
     if not found:
-        raise MissingError(f"no trial {trial_id} in {', '.join(map(str, folders))}; `harness leaderboard` lists ids")
+        unread = ", ".join(str(path) for store in stores for path in store.unread)
+        raise MissingError(
+            f"no trial {trial_id} in {', '.join(map(str, folders))}; `harness leaderboard` lists ids"
+            + (f" (could not be read: {unread}; `harness search` sets them aside and repeats them)" if unread else "")
+        )
     if len(found) > 1:
         raise MissingError(f"{trial_id} begins the ids of {len(found)} trials: {', '.join(sorted(found)[:5])}")
     return next(iter(found.values()))
 
 
 def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) -> TrialRecord:
-    """Runs a record's trial in this process, as it was run; `fresh` trains its teacher anew too."""
-    spec = TrialSpec.model_validate_json(record.spec)
+    """Runs a record's trial in this process, as it was run; `fresh` trains its teacher anew too.
+
+    Raises `MissingError` for a record whose spec is another trial's, and for one of a GPU where there is none.
+    """
+    spec = recorded_spec(record)
+    if spec is None:
+        raise MissingError(
+            f"the spec in the record {record.trial_id} is not the one that its ids name: the record was altered, or "
+            f"another version of the harness wrote it (ours is {harness.__version__}); run its study again"
+        )
     device, threads = "cpu", 1
     if record.provenance:
         device, threads = "cpu" if record.provenance.device == "cpu" else "cuda", record.provenance.threads

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from pydantic import ValidationError
 
 import harness
 from harness.record import EpochRecord, Provenance, TrialRecord
@@ -190,6 +191,15 @@ def _blank(assignment: Assignment, started: datetime) -> TrialRecord:
         finished_at=started,
         provenance=None,
     )
+
+
+def recorded_spec(record: TrialRecord) -> TrialSpec | None:
+    """The spec in a record; None where it is not the one that the record's ids were made of."""
+    try:
+        spec = TrialSpec.model_validate_json(record.spec)
+    except ValidationError:
+        return None
+    return spec if (spec.id, spec.config_id) == (record.trial_id, record.config_id) else None
 
 
 def provenance(device: torch.device, fingerprint: str) -> Provenance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from rich.console import Console
 
 from harness.search.reproduce import compare, find_trial, train_again
 from harness.source import MissingError
+from harness.store.parquet import Store
 from tests.conftest import FinishedRun
+from tests.search.inline import numbers, search
 
 
 def test_a_trial_is_found_by_the_first_digits_of_its_id(finished: FinishedRun) -> None:
@@ -57,3 +60,28 @@ def test_another_machine_is_named_where_numbers_differ(finished: FinishedRun) ->
     screen = io.StringIO()
     assert not compare(elsewhere, record, Console(file=screen, width=200))
     assert "what differs: torch 1.0 →" in screen.getvalue()
+
+
+def test_a_record_with_another_trials_spec_is_named_and_not_used(finished: FinishedRun, tmp_path: Path) -> None:
+    shutil.copytree(finished.store.root, tmp_path / "tiny")
+    store = Store(tmp_path / "tiny")
+    trials = [trial for trial in store.trials() if trial.purpose == "search"]
+    altered = replace(trials[0], spec=trials[1].spec)
+    store.write(altered, store.epochs(altered))
+    with pytest.raises(MissingError, match=f"the spec in the record {altered.trial_id} is not the one"):
+        train_again(altered, finished.runs / "cache", Path("unused"), fresh=False)
+    again, _, said = search(tmp_path / "tiny", cache=finished.runs / "cache")
+    assert f"Not used: {altered.trial_id}: the spec in the record is not the one that its id names." in said
+    assert numbers(again) == numbers(finished.store)
+    assert {trial.attempt for trial in again.trials() if trial.trial_id == altered.trial_id} == {2}
+
+
+def test_a_torn_record_is_named_and_left_where_it_is(finished: FinishedRun, tmp_path: Path) -> None:
+    shutil.copytree(finished.runs, tmp_path / "runs")
+    path = next((tmp_path / "runs" / "tiny" / "trials").glob("*.parquet"))
+    path.write_bytes(b"torn")
+    with pytest.raises(MissingError, match=f"could not be read: .*{path.name}"):
+        find_trial([tmp_path / "runs"], path.name[:16])
+    assert path.read_bytes() == b"torn"
+    other = next(trial for trial in finished.store.trials() if not path.name.startswith(trial.trial_id))
+    assert find_trial([tmp_path / "runs"], other.trial_id) == other

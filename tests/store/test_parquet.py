@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -84,9 +85,31 @@ def files(store: Store) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A store with one trial of three epochs."""
-    return Store(write_run(tmp_path, [replace(trial(), epochs_done=3, epochs=3)]))
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store with one trial of three epochs, held for writing."""
+    held = Store(write_run(tmp_path, [replace(trial(), epochs_done=3, epochs=3)]))
+    with held.writing():
+        yield held
+
+
+def test_what_only_reads_renames_nothing(store: Store) -> None:
+    reader, (path, _) = Store(store.root), files(store)
+    path.write_bytes(b"torn")
+    assert reader.trials() == []
+    assert reader.unread == [path]
+    assert path.read_bytes() == b"torn"
+    assert reader.damaged == []
+
+
+@pytest.mark.parametrize("accuracy", [1.01, -0.01, 96.5, float("nan")])
+def test_an_accuracy_that_is_no_fraction_is_damage_to_every_reader(store: Store, accuracy: float) -> None:
+    path, _ = files(store)
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("validation_accuracy")
+    pq.write_table(table.set_column(at, table.schema.field(at), pa.array([accuracy], pa.float64())), path)
+    with pytest.raises(RunFolderError, match="validation accuracy outside 0 to 1"):
+        read_run(store.root)
+    assert store.trials() == []
 
 
 def test_a_file_cut_short_is_set_aside_at_every_length_and_kept(store: Store) -> None:

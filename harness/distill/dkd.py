@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from harness.distill.losses import cross_entropy, other_classes_kl, target_class_kl
-from harness.distill.method import Lesson, Losses, Method, Parts, Targets
+from harness.distill.method import Lesson, Losses, Method, Parts, Targets, grown
 from harness.models.taps import Features
 
 
@@ -34,9 +34,9 @@ class DKD(Method):
         return {"cross_entropy": self.cross_entropy, "target_class": self.alpha, "other_classes": self.beta}
 
     def weights_at(self, progress: float) -> dict[str, float]:
-        grown = min(1.0, progress / self.warmup) if self.warmup else 1.0
+        share = grown(progress, self.warmup)
         weights = self.loss_weights
-        return {name: weight if name == "cross_entropy" else grown * weight for name, weight in weights.items()}
+        return {name: weight if name == "cross_entropy" else share * weight for name, weight in weights.items()}
 
     def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         ours, theirs, labels = student.logits, targets["logits"], lesson.labels

@@ -118,6 +118,11 @@ class TeacherPart(nn.Module, ABC):
         """Measures what it needs of the training set once trained; raises `CollapsedError` if it says nothing."""
 
 
+def grown(progress: float, warmup: float) -> float:
+    """The share of its weight that a loss has at a progress, where it grows linearly over a share of training."""
+    return min(1.0, progress / warmup) if warmup else 1.0
+
+
 class CollapsedError(Exception):
     """A pre-trained part gives every image the same answer; accuracy alone would not show it."""
 

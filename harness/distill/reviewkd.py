@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.distill.losses import pyramid_distance
-from harness.distill.method import Lesson, Losses, Pairing, Parts, Targets
+from harness.distill.method import Lesson, Losses, Pairing, Parts, Targets, grown
 from harness.distill.transfer import Transfer, TransferWeights, summed_over_taps
 from harness.models.pairing import Taps
 from harness.models.taps import Features
@@ -49,8 +49,8 @@ class ReviewKD(Transfer):
         return self.taps
 
     def weights_at(self, progress: float) -> dict[str, float]:
-        grown = min(1.0, progress / self.warmup) if self.warmup else 1.0
-        return {name: weight * (grown if name == "review" else 1) for name, weight in self.loss_weights.items()}
+        share = grown(progress, self.warmup)
+        return {name: weight * (share if name == "review" else 1) for name, weight in self.loss_weights.items()}
 
     def student_part(self, pairing: Pairing) -> nn.Module:
         channels = [(pairing.student[tap][0], pairing.teacher[tap][0]) for tap in reversed(pairing.taps)]

@@ -242,7 +242,7 @@ def reproduce(
 def told(context: typer.Context) -> Iterator[None]:
     """Turns what a person can mend into a message and an exit code; `--debug` shows the traceback."""
     errors = Console(stderr=True, soft_wrap=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     except (UserError, OSError) as error:
@@ -255,6 +255,17 @@ def told(context: typer.Context) -> Iterator[None]:
             raise
         errors.print(Text("Interrupted. Every trial that finished is on disk; the same command continues.", "yellow"))
         raise typer.Exit(130) from None
+    finally:
+        if signal.getsignal(signal.SIGINT) is _interrupt:  # after an interrupt, further ones stay ignored to the end
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Interrupts once: what is then put in order must not be broken off by a second Ctrl-C."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _device(wanted: Device, plan: Plan) -> str:

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import torch
+from filelock import FileLock
 from ray import tune
 from ray.tune.search import Searcher
 
@@ -36,6 +39,11 @@ SLICE = 0.5
 
 RETRIES = 2
 """How often a pack whose worker was lost (killed, out of memory) is given to another."""
+
+
+_SCRATCH, _LOCK = "ray-", "driver.lock"
+"""What Ray's own files lie in while a driver lives, and the lock by which one tells that it does."""
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LostWorkerError(Exception):
@@ -64,22 +72,27 @@ class RayRunner:
         if agenda.is_finished:
             return
         # A long path breaks the unix sockets in it (107 bytes), so Ray's own files live in the system's.
-        scratch = Path(tempfile.mkdtemp(prefix="ray-"))
+        _sweep()
+        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+        ours = FileLock(scratch / _LOCK)
+        ours.acquire()
         source = _Source(agenda)
         try:
-            ray.init(
-                address="local",  # whatever RAY_ADDRESS says
-                num_cpus=self.workers * self.settings.threads,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                _temp_dir=str(scratch),
-            )
+            with _interrupts_deferred():
+                ray.init(
+                    address="local",  # whatever RAY_ADDRESS says
+                    num_cpus=self.workers * self.settings.threads,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    _temp_dir=str(scratch),
+                )
             self._tuner(source, scratch).fit()
         except Exception as error:
             raise (source.stopped_by or error) from None
         finally:
             ray.shutdown()
+            ours.release()
             shutil.rmtree(scratch, ignore_errors=True)
         if source.stopped_by:
             raise source.stopped_by
@@ -103,6 +116,30 @@ class RayRunner:
                 verbose=0,
             ),
         )
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Holds SIGINT and SIGTERM back until the block ends: within Ray's start an exception can end in a segfault.
+
+    Puts back the handlers, of which Ray replaces one for good.
+    """
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _sweep() -> None:
+    """Removes the folders of drivers that were killed; a driver that lives holds its folder's lock."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*/{_LOCK}"):
+        with suppress(OSError), FileLock(lock, timeout=0):  # Timeout, where it is held, is an OSError too
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _short_name(trial: Any) -> str:

@@ -45,6 +45,7 @@ def started(line: list[str]) -> Iterator[subprocess.Popen[str]]:
         start_new_session=True,
         env={**os.environ, "TMPDIR": scratch},
     )
+    process.scratch = scratch  # type: ignore[attr-defined]
     try:
         yield process
     finally:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from harness.cli import app
@@ -69,12 +73,8 @@ def test_an_interrupted_search_stops_at_once_and_goes_on(runner: str, tmp_path: 
         wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
         below = workers(process.pid)
         began = time.monotonic()
-        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the whole group
-        output, _ = process.communicate(timeout=60)
-        assert time.monotonic() - began < 5
-        assert process.returncode == 130
-        assert "Every trial that finished is on disk; the same command continues." in output
-        assert "Traceback" not in output
+        impatiently_interrupted(process)
+        assert time.monotonic() - began < 10
         wait_for(lambda: not alive(below), seconds=30)
     before = trial_files(tmp_path)
     again = CliRunner().invoke(app, command(tmp_path, "inline")[1:])
@@ -82,6 +82,38 @@ def test_an_interrupted_search_stops_at_once_and_goes_on(runner: str, tmp_path: 
     assert_whole(tmp_path)
     after = trial_files(tmp_path)
     assert {name: after[name] for name in before} == before
+
+
+def impatiently_interrupted(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C again and again, to the whole group, until it ends: one message, one exit code."""
+    while process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.05)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert output.count("Interrupted.") == 1
+    assert "Every trial that finished is on disk; the same command continues." in output
+    assert "Traceback" not in output
+
+
+def test_an_interrupt_within_rays_start_is_told_like_any_other(tmp_path: Path) -> None:
+    with started(command(tmp_path, "ray")) as process:
+        scratch = Path(process.scratch)  # type: ignore[attr-defined]
+        wait_for(lambda: list(scratch.glob("ray-*/driver.lock")))
+        impatiently_interrupted(process)
+        assert not list(scratch.glob("ray-*"))
+
+
+def test_what_a_killed_driver_left_of_ray_is_swept_and_nothing_else(tmp_path: Path, monkeypatch: Any) -> None:
+    from harness.search.ray_tune import _sweep
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("ray-dead", "ray-alive", "ray-foreign"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "ray-dead" / "driver.lock").touch()
+    with FileLock(tmp_path / "ray-alive" / "driver.lock"):
+        _sweep()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["ray-alive", "ray-foreign"]
 
 
 def test_a_terminated_search_is_told_as_interrupted(tmp_path: Path) -> None:

@@ -73,13 +73,20 @@ def _is_label(logits: Tensor, labels: Tensor) -> Tensor:
 def correlation_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """1 − Pearson's correlation of each row with its counterpart: (n, m) twice → (n,); 0 for equal rows.
 
-    A row without spread, such as a class's probabilities over a batch of one image, correlates with
-    itself by 1 and with any other by 0.
+    Rows without spread, such as a class's probabilities over a batch of one image, correlate with one
+    another by 1 and with any other row by 0; they get no gradient, which would be 10⁸ there.
     """
-    ours, theirs = (rows - rows.mean(dim=1, keepdim=True) for rows in (student, teacher))
-    flat = (ours == theirs).all(dim=1)
+    ours, theirs = _deviations(student), _deviations(teacher)
+    equal = (ours == theirs).all(dim=1)
     distance: Tensor = 1 - F.cosine_similarity(ours, theirs, dim=1)
-    return distance.masked_fill(flat, 0.0)
+    return distance.masked_fill(equal, 0.0)
+
+
+def _deviations(rows: Tensor) -> Tensor:
+    """Rows less their means; zeros where that is but the mean's rounding."""
+    deviations = rows - rows.mean(dim=1, keepdim=True)
+    rounding = 4 * torch.finfo(rows.dtype).eps * torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return deviations.masked_fill(torch.linalg.vector_norm(deviations, dim=1, keepdim=True) <= rounding, 0.0)
 
 
 def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -103,48 +110,60 @@ def similarity_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
     An image's share is its row's, times b.
     """
-    ours, theirs = (F.normalize(rows @ rows.T) for rows in (student.flatten(1), teacher.flatten(1)))
+    ours, theirs = (_directions(rows @ rows.T) for rows in (student.flatten(1), teacher.flatten(1)))
     return (ours - theirs).square().mean(dim=1)
 
 
+def _directions(vectors: Tensor) -> Tensor:
+    """Vectors of length 1, (…, d); one of length 0 stays and gets no gradient, which would be 10¹² there."""
+    return F.normalize(vectors, dim=-1).where(vectors.any(dim=-1, keepdim=True), 0.0)
+
+
 def distance_relation(student: Tensor, teacher: Tensor) -> Tensor:
-    """Huber distance of the pairs' distances, each in units of its batch's mean distance: (b, d) twice → (b,)."""
+    """Huber distance of the pairs' distances, each in units of its batch's mean distance: (b, d) twice → (b,).
+
+    The mean is over all b² pairs, as in the authors' code; the paper prints the sum.
+    """
     ours, theirs = _distances(student), _distances(teacher)
     return F.smooth_l1_loss(ours, theirs, reduction="none").mean(dim=1)
 
 
 def _distances(vectors: Tensor) -> Tensor:
-    """Euclidean distances between rows over their mean over pairs, (b, b); zeros where all rows are equal."""
+    """Euclidean distances between rows over their mean over pairs of two rows, (b, b); zeros if all are equal."""
     squares = (vectors[:, None] - vectors[None]).square().sum(dim=2)
     apart = squares > 0
     distances = squares.where(apart, 1.0).sqrt().where(apart, 0.0)  # the root has no gradient at 0
-    return distances / (distances.sum() / apart.sum().clamp(min=1)).clamp(min=1e-12)
+    pairs = len(vectors) * (len(vectors) - 1)
+    return distances / (distances.sum() / max(pairs, 1)).clamp(min=1e-12)
 
 
 def angle_relation(student: Tensor, teacher: Tensor) -> Tensor:
-    """Huber distance of the cosines at the middle of every triple of images: (b, d) twice → (b,)."""
+    """Huber distance of the cosines at the middle of every triple of images: (b, d) twice → (b,).
+
+    An image's share is of the triples with their corner at it; the mean is over all b³, as in the authors' code.
+    """
     ours, theirs = _cosines(student), _cosines(teacher)
     return F.smooth_l1_loss(ours, theirs, reduction="none").mean(dim=(1, 2))
 
 
 def _cosines(vectors: Tensor) -> Tensor:
     """cos ∠(i, j, k) with its corner at the first index, (b, b, b)."""
-    towards = F.normalize(vectors[None] - vectors[:, None], dim=2)
+    towards = _directions(vectors[None] - vectors[:, None])
     return towards @ towards.transpose(1, 2)
 
 
 def probabilistic_transfer(student: Tensor, teacher: Tensor) -> Tensor:
     """KL of who resembles whom, by cosine: (b, d) twice → (b,).
 
-    An image's share is the mean over the batch of its row's terms, as the authors' code has it; the
-    printed sum is b times as large.
+    An image's share is the mean over the batch of its row's terms, itself among them, as the authors' code
+    has it; the paper prints the sums over rows, without an image's resemblance to itself.
     """
     ours, theirs = _resemblance(student), _resemblance(teacher)
     return (theirs * ((theirs + 1e-7).log() - (ours + 1e-7).log())).mean(dim=1)
 
 
 def _resemblance(vectors: Tensor) -> Tensor:
-    directions = F.normalize(vectors, dim=1)
+    directions = _directions(vectors)
     closeness = (directions @ directions.T + 1) / 2
     return closeness / closeness.sum(dim=1, keepdim=True)
 
@@ -166,9 +185,9 @@ def noise_contrast(scores: Tensor, images: int) -> Tensor:
 
 
 def pyramid_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared distance of maps at full size and averaged to 4×4, 2×2 and 1×1, weighed 1, ½, ¼, ⅛ of their sum.
+    """Squared distance of maps at full size and averaged to 4×4, 2×2 and 1×1: (n, c, h, w) twice → (n,).
 
-    Sizes that are not below the maps' own are left out: (n, c, h, w) twice → (n,).
+    The mean of these with weights 1, ½, ¼, ⅛; sizes that are not below the maps' height are left out.
     """
     height = student.shape[2]
     sizes = [size for size in (4, 2, 1) if size < height]

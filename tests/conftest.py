@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from harness.store.parquet import Store
 from tests.studies import written
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """As trials run: two threads of one process are several times slower than one on a busy machine."""
+    torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)

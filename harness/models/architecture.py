@@ -31,7 +31,23 @@ class Architecture(Spec, ABC):
 
     @abstractmethod
     def build(self, channels: int, classes: int) -> nn.Module:
-        """A fresh network: images (n, channels, h, w) → logits (n, classes)."""
+        """A fresh network: images (n, channels, h, w) → logits (n, classes). Downloads nothing."""
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether `load_pretrained` has weights for it."""
+        return False
+
+    def is_trained_for(self, classes: int) -> bool:
+        """Whether these weights are a classifier of so many classes, with nothing left to train."""
+        return False
+
+    def load_pretrained(self, network: nn.Module) -> nn.Module:
+        """The same network, fresh from `build`, with its pretrained weights where it has any.
+
+        Raises `MissingError` where they are not on this machine and cannot be downloaded.
+        """
+        return network
 
 
 def blocks_a_stage(depth: int, layers: int, beside: int) -> int:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from harness.models.architecture import Architecture
 from harness.models.mobilenetv2 import MobileNetV2
 from harness.models.preactresnet import PreActResNet
+from harness.models.python_model import Python
 from harness.models.resnet import ResNet
 from harness.models.shufflenetv1 import ShuffleNetV1
 from harness.models.shufflenetv2 import ShuffleNetV2
+from harness.models.torchvision_model import Torchvision
 from harness.models.vgg import VGG
 from harness.models.wrn import WRN
 from harness.spec import one_of
@@ -18,5 +20,5 @@ if TYPE_CHECKING:
     AnyArchitecture = Architecture
 else:
     AnyArchitecture = one_of(
-        [ResNet, PreActResNet, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2], "harness.models"
+        [ResNet, PreActResNet, WRN, VGG, MobileNetV2, ShuffleNetV1, ShuffleNetV2, Torchvision, Python], "harness.models"
     )

@@ -113,7 +113,7 @@ class Anatomy:
 
 
 def anatomy(network: Architecture, image: Shape, classes: int) -> Anatomy:
-    """The anatomy of a network for images of (channels, height, width)."""
+    """The anatomy of a network for images of (channels, height, width); raises `ValueError` where it takes none."""
     return _anatomy(type(network), network.model_dump_json(), image, classes)
 
 
@@ -129,12 +129,19 @@ def _anatomy(family: type[Architecture], settings: str, image: Shape, classes: i
             maps.pop(path, None)  # a module that runs again ends where it ends last
             maps[path] = _shape(output)
 
-    with torch.device("meta"), torch.no_grad():
-        ghost = spec.build(image[0], classes).eval()
-        for path, module in ghost.named_modules():
-            if path:
-                module.register_forward_hook(partial(note, path))
-        ghost(torch.empty(2, *image))
+    try:
+        with torch.device("meta"), torch.no_grad():
+            ghost = spec.build(image[0], classes).eval()
+            for path, module in ghost.named_modules():
+                if path:
+                    module.register_forward_hook(partial(note, path))
+            logits = ghost(torch.empty(2, *image))
+    except Exception as error:  # foreign networks are anybody's code
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        asked = "×".join(map(str, image))
+        raise ValueError(f"{spec.label} does not take images of {asked} ({reason}); take another network") from error
+    if not isinstance(logits, Tensor) or logits.shape != (2, classes):
+        raise ValueError(f"{spec.label} gives no logits of shape (n, {classes}) for {classes} classes")
     if EMBEDDING in maps:
         maps[EMBEDDING] = maps.pop(EMBEDDING)
     return Anatomy(spec.label, spec.taps, maps)

@@ -54,12 +54,16 @@ def carry_out(
 
 
 def fetch_data(plan: Plan, root: Path) -> None:
-    """Downloads and decodes what the plan needs, once, on all cores, where a person sees it and what is wrong with it.
+    """Downloads and decodes what the plan needs, once, on all cores, where a person sees it and what is wrong with it:
+    data, and pretrained weights.
 
     Raises `MissingError` or `DataError`.
     """
     for data in {cell.base.data.id: cell.base.data for cell in plan.cells}.values():
         cut(data, root)
+    networks = [(trial.student, trial.data) for trial in (*plan.teachers, *(cell.base for cell in plan.cells))]
+    for network, data in {network.id: (network, data) for network, data in networks if network.is_pretrained}.values():
+        network.load_pretrained(network.build(data.shape[0], data.classes))
 
 
 def refuse_changed(frozen: dict[str, Any] | None, asked: dict[str, Any], store: Store) -> None:

@@ -127,6 +127,8 @@ MACS_A_SECOND = 6e10
 
 def predicted_seconds(spec: TrialSpec) -> float:
     """Training time of one trial on one core: a fixed cost a layer and step, plus the arithmetic."""
+    if not spec.has_epochs:
+        return 0.0
     steps = spec.training.epochs * -(-spec.data.train_count // spec.training.batch_size)
     macs = 3.0 * size(spec.student, spec.data.shape, spec.data.classes).macs
     layers = SECONDS_A_LAYER * _leaves(_ghost(spec.student, spec))

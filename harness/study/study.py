@@ -13,6 +13,7 @@ from harness.data.catalog import AnyDataset
 from harness.data.dataset import Dataset
 from harness.distill.catalog import AnyMethod
 from harness.models.catalog import AnyArchitecture
+from harness.models.taps import anatomy
 from harness.source import Location, Problem, Source, SpecError, UserError, read_yaml, shown
 from harness.spec import Spec, problems_of
 from harness.study.shelf import NotOnShelfError, find
@@ -306,7 +307,9 @@ class _Loading:
         for pair_index, pair in enumerate(spec.pairs):
             if pair.data and (pair.data.shortage or pair.data.misfit):
                 yield self._problem(("pairs", pair_index, "data"), _of_data(pair.data))
-            for student in pair.students:
+            refused = list(self._refused_networks(pair, pair.data or spec.data, pair_index))
+            yield from refused
+            for student in () if refused else pair.students:
                 for arm_index, arm in enumerate(spec.arms):
                     try:
                         base = base_trial(spec, pair, student, arm)
@@ -318,6 +321,16 @@ class _Loading:
                     for path, message in problems_in(spec.space_of(arm), base):
                         own = () if path in spec.space else ("arms", arm_index)
                         yield self._problem((*own, "space", path), message)
+
+    def _refused_networks(self, pair: Pair, data: Dataset, index: int) -> Iterator[Problem]:
+        """Networks that do not take the data's images."""
+        places: list[tuple[Location, AnyArchitecture]] = [(("pairs", index, "teacher"), pair.teacher)]
+        places += [(("pairs", index, "students", at), student) for at, student in enumerate(pair.students)]
+        for location, network in places:
+            try:
+                anatomy(network, data.shape, data.classes)
+            except ValueError as error:
+                yield self._problem(location, f"does not fit the data {data.name}: {error}")
 
     def _problem(self, location: Location, message: str) -> Problem:
         elsewhere = self._elsewhere(location)

@@ -174,7 +174,7 @@ def _blank(assignment: Assignment, started: datetime) -> TrialRecord:
         traceback_digest=None,
         attempt=assignment.attempt,
         epochs_done=0,
-        epochs=0 if spec.teacher and spec.teacher.checkpoint and not teacher else spec.training.epochs,
+        epochs=spec.training.epochs if spec.has_epochs else 0,
         validation_accuracy=None,
         validation_loss=None,
         validation_images=0,

@@ -53,18 +53,16 @@ class Teacher:
 def teacher(
     spec: TrialSpec, data: TrialData, cache: Path, device: torch.device
 ) -> Generator[EpochRecord, None, Teacher]:
-    """The teacher of a teacher's trial: from the cache, from the user's checkpoint, or trained now.
+    """The teacher of a teacher's trial: from the cache, from weights that it comes with, or trained now.
 
-    Yields its epochs as they come, or as they were. Raises `MissingError` for a checkpoint that is not
-    there, is not what its digest says, or does not fit the network.
+    Yields its epochs as they come, or as they were. Raises `MissingError` for weights that are not
+    there, are not what their digest says, or do not fit the network.
     """
-    checkpoint = spec.teacher and spec.teacher.checkpoint
-    if checkpoint:
-        network = _empty(spec, device)
-        fill(network, checkpoint)
+    if not spec.has_epochs:
+        network = _trained(spec, device)
         score = evaluate(network, data.validation)
         if not score.is_finite:
-            raise MissingError(f"the teacher's checkpoint {checkpoint.path} gives no finite logits on validation")
+            raise MissingError(f"the weights of the teacher {spec.student.label} give no finite logits on validation")
         return _frozen(network, score, (), 0.0)
     folder = cache / "teachers"
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +90,15 @@ def teacher(
 
 def _empty(spec: TrialSpec, device: torch.device) -> nn.Module:
     return spec.student.build(spec.data.shape[0], spec.data.classes).to(device)
+
+
+def _trained(spec: TrialSpec, device: torch.device) -> nn.Module:
+    """A teacher that comes trained: by the user's checkpoint, or by its pretrained weights."""
+    network = _empty(spec, device)
+    if spec.teacher and spec.teacher.checkpoint:
+        fill(network, spec.teacher.checkpoint)
+        return network
+    return spec.student.load_pretrained(network)
 
 
 def _frozen(network: nn.Module, score: Score | None, epochs: tuple[EpochRecord, ...], seconds: float) -> Teacher:

@@ -62,6 +62,10 @@ class TeacherSpec(Spec):
     seed: int = Field(default=0, ge=0)
     checkpoint: Checkpoint | None = None
 
+    def comes_trained(self, classes: int) -> bool:
+        """Whether nothing is left to train: it has a checkpoint, or pretrained weights for exactly these classes."""
+        return self.checkpoint is not None or self.network.is_trained_for(classes)
+
 
 class TrialSpec(Spec):
     """Everything that decides a trial's numbers; its id is the trial's."""
@@ -93,6 +97,12 @@ class TrialSpec(Spec):
         networks = (self.student, self.teacher.network)
         ours, theirs = (anatomy(network, self.data.shape, self.data.classes) for network in networks)
         return paired_taps(self.method.tapped, ours, theirs)
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether it trains: all do but those of teachers that come trained."""
+        is_trained = self.teacher is not None and self.teacher.comes_trained(self.data.classes)
+        return not (self.purpose == "teacher" and is_trained)
 
     @property
     def config_id(self) -> str:
@@ -244,6 +254,7 @@ def _fresh(
     channels, classes = spec.data.shape[0], spec.data.classes
     with seeded(spec.seeds.stream("student")):
         student = spec.student.build(channels, classes)
+    student = spec.student.load_pretrained(student)
     pairing = teacher.pairing if teacher else Pairing.of((), data.train.labels, classes)
     with seeded(spec.seeds.stream("estimator")):
         student_part = spec.method.student_part(pairing)

@@ -22,18 +22,26 @@ METHODS: list[type[Method]] = _members(AnyMethod)
 ARCHITECTURES: list[type[Architecture]] = _members(AnyArchitecture)
 DATASETS: list[type[Dataset]] = _members(AnyDataset)
 
-# What a spec cannot do without, where it has a field of that name, or one of that name in that family.
+# What a spec cannot do without, where it has a field of that name; in a family, also what keeps it small.
 NEEDED: dict[str, object] = {
     "depth": 8,
     "preactresnet.depth": 11,
     "wrn.depth": 10,
-    "constructor": "resnet18",
+    "vgg.width": 8,
+    "mobilenetv2.width": 0.125,
+    "shufflenetv1.width": 36,
+    "shufflenetv2.width": 24,
+    "shufflenetv2.last_width": 64,
+    "constructor": "shufflenet_v2_x0_5",
     "callable": "tests.contract.foreign:small",
 }
 
 
 def smallest(kind: type[Spec]) -> Any:
-    """A member with its defaults, and something small for each field that has none."""
-    required = {name for name, field in kind.model_fields.items() if field.is_required()}
+    """A member with its defaults, and something small for each field that has none or would be large."""
     family = kind.model_fields["name"].default
-    return kind.model_validate({name: NEEDED.get(f"{family}.{name}", NEEDED.get(name)) for name in required})
+    content = {}
+    for name, field in kind.model_fields.items():
+        if f"{family}.{name}" in NEEDED or field.is_required():
+            content[name] = NEEDED.get(f"{family}.{name}", NEEDED.get(name))
+    return kind.model_validate(content)

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from harness.search.agenda import TooManyFailuresError
-from harness.search.carry_out import ChangedStudyError, refuse_changed
+from harness.search.carry_out import ChangedStudyError, fetch_data, refuse_changed
+from harness.source import MissingError
 from harness.store.parquet import RunLockedError, Store
+from harness.study.plan import plan
 from tests.conftest import FinishedRun
+from tests.models.weights import CONSTRUCTOR
 from tests.search.inline import files, numbers, search
-from tests.studies import TINY, TRIALS, tiny
+from tests.studies import TINY, TRIALS, study, tiny
 
 COLLAPSING = {"name": "ksan", "attention": {"pretraining": {"steps": 2, "least_spread": 1000}}}
 
@@ -25,6 +28,15 @@ def cut_after(finished: FinishedRun, count: int, folder: Path) -> Store:
         for path in folder.glob(f"*/{trial.trial_id}*"):
             path.unlink()
     return Store(folder)
+
+
+def test_pretrained_weights_are_fetched_before_the_first_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there
+    pretrained = {"name": "torchvision", "constructor": CONSTRUCTOR, "weights": "DEFAULT"}
+    planned = plan(study(tiny(pairs=[{"teacher": pretrained, "students": [{"name": "resnet", "depth": 8}]}])))
+    with pytest.raises(MissingError, match="IMAGENET1K_V1 of shufflenet_v2_x0_5 are not whole"):
+        fetch_data(planned, tmp_path)
 
 
 @pytest.mark.parametrize("count", range(TRIALS + 1))

@@ -45,6 +45,28 @@ REPLACED = [
         "{name: resnt, depth: 20}",
         's.yaml:4: pairs[0].teacher has the name "resnt", which is not known; did you mean resnet?',
     ),
+    (
+        TEACHER,
+        "{name: torchvision, constructor: resnet51}",
+        's.yaml:4: pairs[0].teacher.constructor "resnet51": no classifier of torchvision; did you mean resnet50?',
+    ),
+    (
+        TEACHER,
+        "{name: torchvision, constructor: resnet50, weights: V9}",
+        's.yaml:4: pairs[0].teacher.weights "V9": no weights of resnet50; known: DEFAULT, IMAGENET1K_V1, IMAGENET1K_V2',
+    ),
+    (
+        TEACHER,
+        "{name: torchvision, constructor: alexnet}",
+        "s.yaml:4: pairs[0].teacher does not fit the data digits: alexnet does not take images of 1×8×8 (Given input "
+        "size: (64x1x1). Calculated output size: (64x0x0). Output size is too small); take another network",
+    ),
+    (
+        STUDENTS,
+        '[{name: python, callable: "my_nets:small"}]',
+        's.yaml:5: pairs[0].students[0].callable "my_nets:small": there is no module my_nets here; '
+        "install it, or run with its folder in PYTHONPATH",
+    ),
     (DATA, "{validation: 4}", "s.yaml:2: data has no name; add name: …"),
     (DATA, "{name: digits, vlidation: 4}", "s.yaml:2: data.vlidation is not a field here; did you mean validation?"),
     (

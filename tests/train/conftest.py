@@ -5,15 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from harness.train.workshop import Workshop
 from tests.train.small import CPU
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # as trials run; with more, tiny networks only become slower
 
 
 @pytest.fixture(scope="session")

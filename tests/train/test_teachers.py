@@ -17,13 +17,16 @@ from harness.distill.anc import ANC
 from harness.distill.ksan import KSAN
 from harness.files import file_digest
 from harness.models.resnet import ResNet
+from harness.models.torchvision_model import Torchvision
 from harness.source import MissingError
+from harness.study.plan import predicted_seconds
 from harness.train.evaluate import evaluate
 from harness.train.optim import Training
 from harness.train.seeds import state_digest
 from harness.train.teachers import Teacher, save_weights
 from harness.train.trial import Checkpoint, TeacherSpec, TrialSpec, teacher_trial
 from harness.train.workshop import Workshop, drained
+from tests.models.weights import CONSTRUCTOR, place_weights
 from tests.train.small import CPU, DATA, TEACHER, exhausted, small_trial, timeless
 
 
@@ -163,6 +166,33 @@ def test_a_users_checkpoint_is_the_teacher(suffix: str, weights: dict, workshop:
     assert known.train_seconds == 0
     assert known.validation == evaluate(network, workshop.data(DATA).validation)
     assert not (tmp_path / "cache").exists()  # a user's file is used where it lies
+
+
+def test_a_network_with_weights_for_the_datas_classes_is_a_teacher_untrained(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_weights(tmp_path, monkeypatch, classes=10)
+    pretrained = TeacherSpec(network=Torchvision(constructor=CONSTRUCTOR, weights="DEFAULT"))
+    known = asked(tmp_path / "cache", pretrained)
+    network = pretrained.network.load_pretrained(pretrained.network.build(1, 10)).eval()
+    assert known.digest == state_digest(network)
+    assert known.validation == evaluate(network, workshop.data(DATA).validation)
+    assert known.epochs == ()
+    assert not teacher_trial(pretrained, DATA).has_epochs
+    assert predicted_seconds(teacher_trial(pretrained, DATA)) == 0
+    assert not (tmp_path / "cache").exists()
+
+
+def test_weights_for_other_classes_are_where_training_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place_weights(tmp_path, monkeypatch, classes=4)
+    still = {"epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}
+    network = Torchvision(constructor=CONSTRUCTOR, weights="DEFAULT")
+    known = asked(tmp_path, TeacherSpec(network=network, training=Training.model_validate(still)))
+    pretrained = network.load_pretrained(network.build(1, 10))
+    assert len(known.epochs) == 1
+    same = known.network.get_submodule("stage2").state_dict()
+    for name, value in pretrained.get_submodule("stage2").named_parameters():
+        assert torch.allclose(same[name], value, atol=1e-6)
 
 
 class Mischief:

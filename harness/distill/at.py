@@ -44,6 +44,10 @@ class AT(Transfer):
     def tapped(self) -> Taps:
         return self.taps
 
+    @property
+    def target_settings(self) -> list[object]:
+        return [self.power, self.over_channels]
+
     def targets(self, teacher: Features, parts: Parts) -> Targets:
         attention = {f"attention {tap}": a for tap, a in self._attention(teacher, parts).items()}
         return {"logits": teacher.logits, **attention}

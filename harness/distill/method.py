@@ -172,6 +172,11 @@ class Method(Spec, ABC):
         """What this method keeps of the teacher's features."""
         return {"logits": teacher.logits}
 
+    @property
+    def target_settings(self) -> list[object]:
+        """The settings that decide `targets`, beside taps and `teacher_settings`: trials that agree share them."""
+        return []
+
     def student_part(self, pairing: Pairing) -> nn.Module:
         """Parts trained together with the student."""
         return nn.Identity()

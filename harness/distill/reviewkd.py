@@ -52,6 +52,10 @@ class ReviewKD(Transfer):
         share = grown(progress, self.warmup)
         return {name: weight * (share if name == "review" else 1) for name, weight in self.loss_weights.items()}
 
+    @property
+    def target_settings(self) -> list[object]:
+        return [self.pooled]
+
     def student_part(self, pairing: Pairing) -> nn.Module:
         channels = [(pairing.student[tap][0], pairing.teacher[tap][0]) for tap in reversed(pairing.taps)]
         channels = channels[:1] * self.pooled + channels

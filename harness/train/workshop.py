@@ -60,15 +60,11 @@ class Workshop:
         """What a trial needs of its teacher; None for a method that needs none."""
         if spec.teacher is None or not spec.method.needs_teacher:
             return None
-        settings, training = spec.method.teacher_settings, spec.training
-        of_method = [
-            spec.method.name,
-            settings and settings.id,
-            training.precision,
-            training.channels_last,
-            training.epochs,
-        ]
-        key = content_id([spec.data.id, spec.teacher.id, spec.student.id, of_method])
+        method, training = spec.method, spec.training
+        of_teacher = method.teacher_settings and method.teacher_settings.id
+        of_method = [method.name, of_teacher, method.target_settings, [tap.name for tap in spec.taps]]
+        of_training = [training.precision, training.channels_last, training.epochs]
+        key = content_id([spec.data.id, spec.teacher.id, spec.student.id, of_method, of_training])
         if key not in self._sides:
             self._sides[key] = self._new_side(spec, drained(self.teacher(spec.teacher, spec.data)))
         self._sides.move_to_end(key)

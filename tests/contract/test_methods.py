@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import torch
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from harness.distill.catalog import AnyMethod
@@ -20,6 +20,7 @@ from harness.models.pairing import PairedTap, paired_taps
 from harness.models.resnet import ResNet
 from harness.models.taps import Features, Tapped, anatomy
 from harness.source import read_yaml
+from harness.spec import leaves
 from tests.contract.unions import METHODS, smallest
 
 CLASSES = 5
@@ -115,6 +116,7 @@ class Bench:
 def bench(method: Method, count: int = 6, equal: bool = False) -> Bench:
     """A bench with `count` images; with `equal`, the student is the teacher over again."""
     torch.manual_seed(0)
+    images, indices = torch.randn(count, *IMAGE), torch.randperm(IMAGES)[:count]
     large = ResNet(depth=14, width=4)
     small = large if equal else ResNet(depth=8, width=2, stem_stride=2)
     student, teacher = small.build(3, CLASSES), large.build(3, CLASSES).eval().requires_grad_(False)
@@ -134,8 +136,7 @@ def bench(method: Method, count: int = 6, equal: bool = False) -> Bench:
             part.settle(said)
         part.eval().requires_grad_(False)
     parts = Parts(pairing, method.student_part(pairing), method.adversary(pairing), part)
-    indices = torch.randperm(IMAGES)[:count]
-    return Bench(method, student, teacher, taps, parts, torch.randn(count, *IMAGE), labels[indices], indices)
+    return Bench(method, student, teacher, taps, parts, images, labels[indices], indices)
 
 
 @every_method
@@ -175,6 +176,43 @@ def test_targets_carry_no_gradient_and_depend_on_each_image_alone(method: Method
     for name, target in whole.items():
         assert len(target) == 6, name
         assert torch.allclose(alone[name], target[2:4], atol=1e-5), name
+
+
+def test_settings_that_decide_the_targets_are_named(subtests: pytest.Subtests) -> None:
+    """What is remembered of a teacher is shared by all trials that agree in what a method names."""
+    for kind in METHODS:
+        method = smallest(kind)
+        if not method.needs_teacher:
+            continue
+        for path, value in changed_leaves(method):
+            with subtests.test(path=path, method=method.name):
+                try:
+                    other = method.at(path, value)
+                except ValidationError:
+                    continue
+                if named(other) == named(method):
+                    before, after = bench(method).targets(), bench(other).targets()
+                    assert before.keys() == after.keys()
+                    assert all(torch.equal(target, after[name]) for name, target in before.items())
+
+
+def named(method: Method) -> list[object]:
+    """What a method says that its targets depend on."""
+    settings = method.teacher_settings
+    return [settings and settings.id, method.target_settings, bench(method).parts.pairing.taps]
+
+
+def changed_leaves(method: Method) -> Iterator[tuple[str, object]]:
+    """Each setting with another value than its own, as far as one is easily found."""
+    choices = dict(named_choices(method))
+    for path, value in leaves(method.model_dump(mode="json")):
+        if path in choices:
+            yield from ((path, choice) for choice in choices[path] if choice != value)
+        elif isinstance(value, bool):
+            yield path, not value
+        elif isinstance(value, (int, float)) and "[" not in path:
+            yield path, value + 1 if isinstance(value, int) else value / 2 + 0.1
+    yield from ((path, 1) for path in tap_fields(method))
 
 
 @every_method

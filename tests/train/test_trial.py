@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from harness.distill.anc import ANC
+from harness.distill.at import AT
 from harness.distill.crd import CRD
 from harness.distill.fitnet import FitNet
 from harness.distill.kd import KD
@@ -113,6 +114,13 @@ def test_fitnet_learns_the_hint_first_and_the_classes_after_it(workshop: Worksho
     first, second = run(spec, workshop)[0]
     assert first.train_loss == pytest.approx(100 * first.losses["hint"])
     assert second.train_loss == pytest.approx(second.losses["cross_entropy"] + 4 / 9 * second.losses["softened_kl"])
+
+
+def test_trials_of_one_process_may_tap_in_different_places(workshop: Workshop) -> None:
+    alone = {
+        wish: digest(small_trial(AT(taps=wish)), Workshop(workshop.data_root, workshop.cache, CPU)) for wish in (1, 2)
+    }
+    assert {wish: digest(small_trial(AT(taps=wish)), workshop) for wish in (2, 1)} == alone
 
 
 def test_a_contrast_s_memory_is_in_the_checkpoint(tmp_path: Path, workshop: Workshop) -> None:

@@ -1,11 +1,12 @@
 """The command line. Heavy rooms are imported inside the commands, so that `--help` is instant.
 
 Exit codes: 0 done · 1 not reproduced · 2 a wrong spec or command line · 3 something missing on this
-machine · 4 too many failed trials · 130 interrupted.
+machine · 4 too many failed trials · 130 interrupted · 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -102,6 +103,7 @@ def search(
     data_root: DataRoot = DATA,
 ) -> None:
     """Run a study: teachers, search, confirmation, report. The same command again continues."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # Ray's sockets break whenever a worker dies
     with told(context):
         from harness.report.leaderboard import print_front, print_leaderboard
         from harness.report.page import write_report
@@ -227,6 +229,7 @@ def reproduce(
     fresh: Annotated[bool, typer.Option("--fresh", help="Train the teacher again too.")] = False,
 ) -> None:
     """Train a recorded trial again, as it was, and compare its numbers with the record's."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a process that reads images may die
     with told(context):
         from harness.search.reproduce import compare, find_trial, train_again
 
@@ -248,8 +251,11 @@ def told(context: typer.Context) -> Iterator[None]:
     except (UserError, OSError) as error:
         if context.obj:
             raise
-        errors.print(Text(str(error), style="red"))
+        remedy = "; free some space, then the same command continues" if _is_full(error) else ""
+        errors.print(Text(f"{error}{remedy}", style="red"))
         raise typer.Exit(error.exit_code if isinstance(error, UserError) else MissingError.exit_code) from None
+    except SystemExit:  # rich's way to say that whoever read the output, such as `head`, is gone
+        raise typer.Exit(141) from None
     except KeyboardInterrupt:
         if context.obj:
             raise
@@ -259,6 +265,10 @@ def told(context: typer.Context) -> Iterator[None]:
         if signal.getsignal(signal.SIGINT) is _interrupt:  # after an interrupt, further ones stay ignored to the end
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -328,6 +338,7 @@ def _run_folder(runs: Path, study: str) -> Path:
 
 def main() -> None:
     """The console script."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `harness list | head` ends as other programs do
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no ± shows a ? instead

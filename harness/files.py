@@ -23,6 +23,9 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(folder)
         finally:
             os.close(folder)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is told without the name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
@@ -27,8 +28,8 @@ class Spec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _a_truth_value_is_no_number(cls, content: object) -> object:
-        """Lets `epochs: true`, which pydantic would read as 1, be refused as the word that it is."""
+    def _only_numbers_are_numbers(cls, content: object) -> object:
+        """Lets `epochs: true` and `epochs: "1"`, which pydantic would read as 1, be refused as what they are."""
         if not isinstance(content, dict):
             return content
         fields = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
@@ -236,9 +237,9 @@ def _is_short(value: object) -> bool:
 
 
 def _is_number(annotation: Any) -> bool:
-    """Whether a field takes numbers (or lists of them) and no truth values."""
+    """Whether a field takes numbers (or lists of them) and neither truth values nor text."""
     kinds = list(_kinds(annotation))
-    return (int in kinds or float in kinds) and bool not in kinds
+    return (int in kinds or float in kinds) and bool not in kinds and str not in kinds
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
@@ -252,10 +253,22 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 
 
 def _worded(value: object) -> object:
-    """A value with its truth values as words, which no number is read from."""
+    """A value with its truth values as words, and with its texts as something that no number is read from."""
     if isinstance(value, (list, tuple)):
         return [_worded(item) for item in value]
+    if isinstance(value, str):
+        return _Quoted(value)
     return str(value).lower() if isinstance(value, bool) else value
+
+
+@dataclass(frozen=True)
+class _Quoted:
+    """A text where a number belongs; a message shows it in its quotes."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def fields_at(model: type[BaseModel], steps: Location) -> list[str]:

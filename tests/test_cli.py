@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,7 @@ def test_the_leaderboard_names_a_command_for_every_row(finished: FinishedRun) ->
     ids = re.findall(r"harness reproduce (\w+)", said)
     assert len(ids) == 2
     assert set(ids) <= {trial.trial_id for trial in finished.store.trials()}
+    assert said.count(f" --runs {finished.runs} ") == 2  # as printed, the command finds its run
     assert harness("leaderboard", "-s", "tiny", "--runs", finished.runs) == (code, said)
     code, page = harness("leaderboard", "--runs", finished.runs, "--markdown")
     assert code == 0
@@ -159,7 +161,30 @@ def test_reproduce_says_that_a_tampered_row_is_not(finished: FinishedRun, tmp_pa
     assert "not reproduced" in said
 
 
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    line = [sys.executable, "-c", "from harness.cli import main; main()", "list"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()  # as `head` does, here before the first line
+        assert process.stderr.read() == ""
+        assert process.wait() == -signal.SIGPIPE
+
+
 # What goes wrong.
+
+
+@pytest.mark.parametrize("name", ["cache", "..", ".hidden"])
+def test_a_study_whose_folder_would_be_taken_for_another_is_refused(name: str, tmp_path: Path) -> None:
+    code, said = harness("show", "-s", written(tmp_path, name=name))
+    assert code == 2
+    assert f"cannot be called {name}" in said
+    assert "rename the file" in said
+
+
+def test_a_report_is_written_to_a_file_and_not_to_a_folder(finished: FinishedRun, tmp_path: Path) -> None:
+    code, said = harness("report", "-s", "tiny", "--runs", finished.runs, "--to", tmp_path)
+    assert code == 2
+    assert f"{tmp_path} is a folder; name a file, such as {tmp_path / 'report.html'}" in said
 
 
 def test_a_wrong_study_is_told_with_everything_that_is_wrong(tmp_path: Path) -> None:

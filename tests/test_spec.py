@@ -52,6 +52,20 @@ def test_other_content_has_another_id(change: dict[str, Any]) -> None:
     assert Outer.model_validate(change).id != Outer().id
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"epochs": "20"}, 'epochs "20" is no whole number; write one, such as 3'),
+        ({"most": "20"}, 'most "20" is no whole number'),
+        ({"mode": "1"}, 'mode "1" is not a choice'),
+        ({"inner": {"share": "0.5"}}, 'inner.share "0.5" is no number; write one, such as 0.1'),
+        ({"inner": {"widths": [4, "8"]}}, 'inner.widths[1] "8" is no whole number'),
+    ],
+)
+def test_a_number_in_quotes_is_text(content: dict[str, Any], told: str, tmp_path: Path) -> None:
+    assert told in message(content, tmp_path)
+
+
 def test_an_id_is_the_same_in_another_process() -> None:
     program = "from harness.spec import content_id; print(content_id({'b': [1, 2.5, None], 'a': 'é'}))"
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

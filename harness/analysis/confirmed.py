@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import pandas as pd
@@ -85,9 +86,13 @@ def _row(members: pd.DataFrame, searched: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def reproduce(trial_id: str) -> str:
-    """The shell command that repeats a trial; quoted, for the id comes from somebody's file."""
-    return f"harness reproduce {shlex.quote(trial_id)}"
+def reproduce(trial_id: str, runs: Path | None = None) -> str:
+    """The shell command that repeats a trial; quoted, for the id comes from somebody's file.
+
+    `runs` is the folder in which its run lies, where that is not one in which the command looks by itself.
+    """
+    place = "" if runs in (None, Path("runs"), Path("reports")) else f" --runs {shlex.quote(str(runs))}"
+    return f"harness reproduce {shlex.quote(trial_id)}{place}"
 
 
 def ranks(rows: pd.DataFrame) -> list[int]:

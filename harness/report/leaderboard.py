@@ -18,7 +18,7 @@ from rich.text import Text
 
 from harness.analysis.cells import COMPARABLE, distinct, groups, with_fingerprint
 from harness.analysis.configs import search_configs, whole_configs
-from harness.analysis.confirmed import confirmed_rows
+from harness.analysis.confirmed import confirmed_rows, reproduce
 from harness.analysis.pareto import Direction, objectives_of, pareto_front
 from harness.analysis.wording import count, counted, duration, percent, plus_minus
 from harness.report.content import group_title, optional
@@ -26,6 +26,8 @@ from harness.store.query import Run, read_run
 
 _RANKS = "Rows that share a rank (=) cannot be told apart; * stands on the front."
 _SIZES = ("params", "macs")
+_NARROW = 60
+"""Columns of a terminal below which numbers fold too: otherwise they would leave no room for names."""
 _LITERAL = str.maketrans({"&": "&amp;", "<": "&lt;", "|": "&#124;"} | {sign: f"\\{sign}" for sign in "\\`*_[]~$#!"})
 
 
@@ -48,7 +50,9 @@ def leaderboard_rows(folders: Sequence[Path]) -> list[Board]:
     runs = [read_run(folder) for folder in folders]
     if not runs:
         return []
-    return _boards(confirmed_rows(_all_trials(runs)), _objectives(runs))
+    rows, places = confirmed_rows(_all_trials(runs)), {id: run.folder.parent for run in runs for id in _ids(run)}
+    commands = [reproduce(id, places[id]) for id in rows["trial_id"]]
+    return _boards(rows.assign(command=commands), _objectives(runs))
 
 
 def fronts(folders: Sequence[Path]) -> list[Board]:
@@ -64,6 +68,10 @@ def fronts(folders: Sequence[Path]) -> list[Board]:
     known = {board.title for board in confirmed}
     searched = _boards(whole_configs(search_configs(trials)), objectives)
     return confirmed + [board for board in searched if board.title not in known]
+
+
+def _ids(run: Run) -> list[str]:
+    return list(run.trials["trial_id"])
 
 
 def _all_trials(runs: Sequence[Run]) -> pd.DataFrame:
@@ -113,7 +121,12 @@ def _print_board(board: Board, rows: pd.DataFrame, console: Console, which: str 
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     columns = _columns(board)
     for name, (is_number, _) in columns.items():
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
+        table.add_column(
+            name,
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=is_number and console.width >= _NARROW,
+        )
     for _, row in rows.iterrows():
         table.add_row(*(_text(said(row)) for _, said in columns.values()))
     console.print(table)

@@ -28,6 +28,7 @@ from harness.files import write_text_whole
 from harness.report import content, figures
 from harness.report.front_figure import SIZES, accuracy_against_size
 from harness.report.palette import Look, looks
+from harness.source import UserError
 from harness.store.query import Run, read_run
 
 
@@ -43,9 +44,11 @@ class Panel:
 def write_report(run_folder: Path, to: Path | None = None) -> Path:
     """Writes a run's report, whole or not at all, and returns its path (default `RUN/report.html`).
 
-    Raises `store.query.RunFolderError` for a folder that is no readable run.
+    Raises `store.query.RunFolderError` for a folder that is no readable run, `UserError` where `to` is a folder.
     """
     path = to or run_folder / "report.html"
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file, such as {path / 'report.html'}")
     page = report_html(read_run(run_folder))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_whole(path, page)

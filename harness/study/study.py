@@ -212,6 +212,9 @@ def load_study(name: str) -> Study:
         path = find("studies", name)
     except NotOnShelfError as error:
         raise SpecError([Problem(name, None, "", str(error))]) from error
+    if path.stem == "cache" or path.stem.startswith("."):
+        message = f"cannot be called {path.stem}: its run's folder would be taken for another; rename the file"
+        raise SpecError([Problem(str(path), None, "", message)])
     return _Loading(path).study()
 
 

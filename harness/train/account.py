@@ -69,12 +69,21 @@ def carry_out(
     epochs: list[EpochRecord] = []
     try:
         finished = yield from _watched(_run(assignment.spec, workshop, places), epochs)
+        record = _record(assignment, workshop, started, finished)
+        if places:
+            _put_away(assignment.spec, finished[0], places)
     except Exception as error:
-        record = failed(assignment, error, started)
-        return Account(replace(record, epochs_done=len(epochs)), tuple(epochs))
+        record = replace(failed(assignment, error, started), epochs_done=len(epochs))
+    return Account(replace(record, wall_seconds=time.perf_counter() - began, finished_at=now()), tuple(epochs))
+
+
+Finished = tuple[Outcome, Score | None, str | None]
+
+
+def _record(assignment: Assignment, workshop: Workshop, started: datetime, finished: Finished) -> TrialRecord:
     outcome, test, teacher_digest = finished
     score = outcome.validation
-    record = replace(
+    return replace(
         _blank(assignment, started),
         status=outcome.status,
         epochs_done=outcome.epochs_done,
@@ -88,17 +97,14 @@ def carry_out(
         student_digest=state_digest(outcome.student),
         teacher_digest=teacher_digest,
         provenance=provenance(workshop.device, workshop.data(assignment.spec.data).fingerprint),
-        wall_seconds=time.perf_counter() - began,
-        finished_at=now(),
     )
-    if places:
-        if assignment.spec.purpose == "confirmation" and outcome.status == "completed":
-            save_weights(outcome.student, places.students / f"{assignment.spec.id}.safetensors")
-        (places.checkpoints / f"{assignment.spec.id}.pt").unlink(missing_ok=True)
-    return Account(record, tuple(epochs))
 
 
-Finished = tuple[Outcome, Score | None, str | None]
+def _put_away(spec: TrialSpec, outcome: Outcome, places: Places) -> None:
+    """Keeps a confirmed student, and no checkpoint of what ended."""
+    if spec.purpose == "confirmation" and outcome.status == "completed":
+        save_weights(outcome.student, places.students / f"{spec.id}.safetensors")
+    (places.checkpoints / f"{spec.id}.pt").unlink(missing_ok=True)
 
 
 def _watched(

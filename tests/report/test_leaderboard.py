@@ -66,10 +66,18 @@ def test_every_line_fits_and_every_command_is_whole(sample_folder: Path, width: 
     console = terminal(width)
     print_leaderboard([sample_folder], console)
     lines = printed(console).splitlines()
-    assert max(map(len, lines)) <= max(width, 80)
+    assert max(len(line) for line in lines if not line.startswith("harness reproduce")) <= width
     (board,) = leaderboard_rows([sample_folder])
     for command in board.rows["command"]:
         assert any(line.startswith(command + "  #") for line in lines)
+
+
+def test_a_narrow_terminal_folds_and_drops_nothing(sample_folder: Path) -> None:
+    console = terminal(40)
+    print_leaderboard([sample_folder], console)
+    board = printed(console).partition("To repeat")[0]
+    assert max(map(len, board.splitlines())) <= 40
+    assert [board.count(part) for part in ("ksan", "scra", "anc ", "kd ")] == [3, 3, 3, 3]
 
 
 def test_a_shared_rank_is_marked(sample_folder: Path) -> None:

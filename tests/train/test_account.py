@@ -114,6 +114,13 @@ def test_a_trial_that_raises_says_what_and_equal_failures_have_equal_digests(wor
     assert account(small_trial(COLLAPSING), workshop).trial.traceback_digest != too_many[0].traceback_digest
 
 
+def test_a_student_that_cannot_be_kept_fails_its_trial_and_not_the_run(workshop: Workshop, places: Places) -> None:
+    places.students.write_text("a file where the folder belongs")
+    trial = account(small_trial(purpose="confirmation"), workshop, places).trial
+    assert (trial.status, trial.error_class, trial.test_accuracy) == ("failed", "FileExistsError", None)
+    assert trial.epochs_done == EPOCHS
+
+
 def test_a_trial_that_is_stopped_goes_on_where_it_was(workshop: Workshop, places: Places) -> None:
     spec = small_trial(KSAN())
     whole = account(spec, workshop)

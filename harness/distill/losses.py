@@ -1,7 +1,7 @@
 """Losses as equations: per image, unweighted, unreduced.
 
 Where a loss is printed for a whole batch, an image's share of it is given, so that the mean over images
-is the printed number.
+is the printed number, or the authors' code's where that is said to differ.
 
 name                     of                             source
 cross_entropy            logits, labels

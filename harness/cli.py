@@ -136,15 +136,25 @@ def search(
 
 
 @app.command()
-def show(context: typer.Context, study: StudyName) -> None:
-    """Show what a study comes to: pairs, arms, trials, sizes and predicted cost. Runs nothing."""
+def show(
+    context: typer.Context,
+    study: StudyName,
+    latency: Annotated[bool, typer.Option("--latency", help="Measure how long an image takes on --device.")] = False,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Show what a study comes to: pairs, arms, trials, sizes and predicted cost. Trains nothing."""
     with told(context):
         from harness.study.plan import plan
         from harness.study.study import load_study
-        from harness.study.telling import print_plan
+        from harness.study.telling import print_latency, print_plan
 
         planned = plan(load_study(study))
         print_plan(planned, Console(), _workers("cpu", planned))
+        if latency:
+            import torch
+
+            torch.set_num_threads(planned.study.spec.resources.cpus_per_trial)
+            print_latency(planned, Console(), torch.device(_device(device, planned)))
 
 
 @app.command()

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from harness.data.catalog import AnyDataset
+from harness.data.dataset import Dataset
 from harness.distill.catalog import AnyMethod
+from harness.models.architecture import Architecture
 from harness.models.catalog import AnyArchitecture
 from harness.models.pairing import PairedTap
 from harness.source import SpecError, read_yaml
 from harness.study.plan import Plan, predicted_seconds
 from harness.study.shelf import Kind, everything
+from harness.train.account import machine
+from harness.train.cost import activation_bytes, latency, size
 
 
 def print_plan(plan: Plan, console: Console, workers: int) -> None:
@@ -27,18 +32,18 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
             f"(split seed {spec.data.split_seed}); {spec.training.epochs} epochs, batch {spec.training.batch_size}"
         )
     )
-    table = Table("teacher", "student", "arm", "params", "MACs", "searched", "runs", "s/run", box=None, padding=(0, 1))
+    _print_networks(plan, console)
+    table = Table("teacher", "student", "arm", "searched", "runs", "s/run", box=None, padding=(0, 1))
     for column in table.columns[3:]:
         column.justify = "right"
     for trial in plan.teachers:
-        seconds = predicted_seconds(trial)
-        table.add_row("–", trial.student.label, "teacher", "", "", "", "1", f"{seconds:.3g}", style="dim")
+        runs, seconds = "1" if trial.has_epochs else "0", predicted_seconds(trial)
+        table.add_row(*map(Text, ["–", trial.student.label, "teacher", "", runs, f"{seconds:.3g}"]), style="dim")
     for cell in plan.cells:
         teacher = cell.base.teacher.network.label if cell.base.teacher else "–"
         names = [teacher, cell.base.student.label, cell.arm.name]
-        sizes = [f"{cell.size.params:,}", f"{cell.size.macs:,}"]
-        runs, seconds = plan.runs(cell), predicted_seconds(cell.base)
-        table.add_row(*map(Text, [*names, *sizes, str(len(cell.space)), str(runs), f"{seconds:.3g}"]))
+        numbers = [str(len(cell.space)), str(plan.runs(cell)), f"{predicted_seconds(cell.base):.3g}"]
+        table.add_row(*map(Text, [*names, *numbers]))
     console.print(table)
     _print_taps(plan, console)
     console.print(
@@ -55,6 +60,49 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
             f"{_duration(seconds / workers)} on {workers} (to within a factor of two)"
         )
     )
+
+
+def _print_networks(plan: Plan, console: Console) -> None:
+    """What each network weighs, known before anything trains."""
+    table = Table("network", "params", "MACs", "activations", box=None, padding=(0, 1))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for network, data in _networks(plan):
+        weighed = size(network, data.shape, data.classes)
+        kept = _bytes(activation_bytes(network, data.shape, data.classes))
+        table.add_row(*map(Text, [network.label, f"{weighed.params:,}", f"{weighed.macs:,}", kept]))
+    console.print(table)
+    console.print(Text("multiply-adds and activations kept for the backward pass are of one image\n", style="dim"))
+
+
+def _networks(plan: Plan) -> list[tuple[Architecture, Dataset]]:
+    """Teachers and students, each with the data that it sees, none twice."""
+    trials = [*plan.teachers, *(cell.base for cell in plan.cells)]
+    return list({(trial.student.id, trial.data.id): (trial.student, trial.data) for trial in trials}.values())
+
+
+def _bytes(count: int) -> str:
+    for unit, whole in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= whole:
+            return f"{count / whole:.3g} {unit}"
+    return f"{count} B"
+
+
+def print_latency(plan: Plan, console: Console, device: torch.device) -> None:
+    """Measures the teachers and students on a device, for one image and for a batch; takes the time to run."""
+    table = Table("network", "images", "ms", "quartiles", "passes", box=None, padding=(0, 1))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for network, data in _networks(plan):
+        for batch in (1, plan.study.spec.training.batch_size):
+            found = latency(network, data.shape, data.classes, device, batch)
+            quartiles = f"{found.lower_quartile * 1e3:.3g}–{found.upper_quartile * 1e3:.3g}"
+            row = [network.label, str(batch), f"{found.median * 1e3:.3g}", quartiles, str(found.passes)]
+            table.add_row(*map(Text, row))
+    console.print(table)
+    threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else machine()
+    console.print(Text(f"forward pass in 32 bits on {name}{threads}; median and quartiles of single passes"))
 
 
 def _print_taps(plan: Plan, console: Console) -> None:
@@ -78,9 +126,9 @@ def _tap(tap: PairedTap) -> str:
 
 
 def _duration(seconds: float) -> str:
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:,.1f} {unit}"
+    for unit, whole in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * whole:
+            return f"{seconds / whole:,.1f} {unit}"
     return f"{seconds:.0f} seconds"
 
 

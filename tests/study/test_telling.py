@@ -6,11 +6,12 @@ import io
 from typing import Any, get_args
 
 import pytest
+import torch
 from rich.console import Console
 
 from harness.distill.catalog import AnyMethod
 from harness.study.plan import plan
-from harness.study.telling import print_plan, print_shelf
+from harness.study.telling import print_latency, print_plan, print_shelf
 from tests.studies import LABEL, QUESTION, study, tiny
 
 
@@ -25,10 +26,27 @@ def test_a_plan_names_pairs_arms_sizes_runs_and_cost() -> None:
     text = told(print_plan, plan(study()), 2)
     rows = [line.split() for line in text.splitlines()]
     assert ["–", "resnet8-w4", "teacher"] in [row[:3] for row in rows]
-    assert ["resnet8-w4", "resnet8-w2", LABEL, "1,384", "13,008", "3", "6"] in [row[:7] for row in rows]
+    assert ["resnet8-w4", "resnet8-w2", LABEL, "3", "6"] in [row[:5] for row in rows]
+    assert ["resnet8-w2", "1,384", "13,008", "5.28", "kB"] in rows
+    assert sum(row[:1] == ["resnet8-w4"] and len(row) == 5 for row in rows) == 1  # a network is weighed once
     assert "64 train, 64 validation" in text
     assert "13 trials" in text
     assert "on 2" in text
+
+
+def test_latency_is_told_for_one_image_and_for_a_batch_with_its_spread() -> None:
+    text = told(print_latency, plan(study()), torch.device("cpu"))
+    rows = [line.split() for line in text.splitlines() if line.split()[:1] in (["resnet8-w4"], ["resnet8-w2"])]
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("resnet8-w4", "1", "30"),
+        ("resnet8-w4", "32", "30"),
+        ("resnet8-w2", "1", "30"),
+        ("resnet8-w2", "32", "30"),
+    ]
+    for row in rows:
+        lower, upper = map(float, row[3].split("–"))
+        assert 0 < lower <= float(row[2]) <= upper
+    assert "threads: 1; median and quartiles" in text
 
 
 def test_a_plan_says_which_taps_are_paired_and_where_their_sizes_differ() -> None:

@@ -101,6 +101,13 @@ def test_show_tells_what_a_shipped_study_comes_to(study: str) -> None:
     assert "trials; predicted" in said
 
 
+def test_show_measures_latency_when_asked() -> None:
+    code, said = harness("show", "--study", "digits_resnet", "--latency", "--device", "cpu")
+    assert code == 0
+    assert "quartiles" in said
+    assert "quartiles" not in harness("show", "--study", "digits_resnet")[1]
+
+
 def test_check_finds_everything_that_ships_good() -> None:
     code, said = harness("check")
     assert code == 0

@@ -53,8 +53,8 @@ def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) 
     spec = recorded_spec(record)
     if spec is None:
         raise MissingError(
-            f"the spec in the record {record.trial_id} is not the one that its ids name: the record was altered, or "
-            f"another version of the harness wrote it (ours is {harness.__version__}); run its study again"
+            f"the spec in the record {record.trial_id} is not the one that its ids name: the record was altered, "
+            f"code that it names has changed, or another version of the harness wrote it (ours is {harness.__version__}); run its study again"
         )
     device, threads = "cpu", 1
     if record.provenance:

@@ -167,3 +167,5 @@ def _paths(spec: BaseModel, prefix: str) -> Iterator[str]:
             yield prefix + name
         if isinstance(value, BaseModel):
             yield from _paths(value, f"{prefix}{name}.")
+        elif isinstance(value, dict):  # settings of a foreign network, which only its own code knows
+            yield from (f"{prefix}{name}.{key}" for key in value)

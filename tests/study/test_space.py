@@ -154,3 +154,13 @@ def test_every_method_ships_a_space_that_fits_its_trials(kind: type[Method]) -> 
 def test_every_problem_of_a_space_is_told_once_a_path() -> None:
     wrong = space(method__alpha={"float": [-1, 2]}, method__alhpa={"float": [0, 1]}, training__epochs={"int": [1, 2]})
     assert [path for path, _ in problems_in(wrong, trial("kd"))] == ["method.alpha", "method.alhpa", "training.epochs"]
+
+
+def test_settings_of_a_foreign_network_can_be_searched_where_they_are_said() -> None:
+    own = {"name": "python", "callable": "tests.contract.foreign:small", "settings": {"width": 4}}
+    base = trial("scratch").at("student", own)
+    assert not list(problems_in(space(student__settings__width={"int": [2, 6]}), base))
+    ((path, message),) = problems_in(space(student__settings__widht={"int": [2, 6]}), base)
+    assert (path, "did you mean student.settings.width?" in message) == ("student.settings.widht", True)
+    ((path, message),) = problems_in(space(student__settings__width={"choice": [2, 0.5]}), base)
+    assert "holds 0.5: small(width=0.5) cannot be built" in message

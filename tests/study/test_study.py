@@ -147,8 +147,8 @@ def test_a_name_means_the_working_folder_first_and_the_package_s_own_then(
 @pytest.mark.parametrize("name", sorted(everything("studies")))
 def test_a_shipped_study_gives_every_arm_the_same_budget_and_the_same_training_to_tune(name: str) -> None:
     spec = load_study(name).spec
-    assert all("training.learning_rate" in arm.space for arm in spec.arms)
-    assert len({str(arm.space["training.learning_rate"]) for arm in spec.arms}) == 1
+    assert all("training.learning_rate" in spec.space_of(arm) for arm in spec.arms)
+    assert len({str(spec.space_of(arm)["training.learning_rate"]) for arm in spec.arms}) == 1
     assert any(isinstance(arm.method, KSAN) for arm in spec.arms)
     assert any(arm.method.name == "scratch" for arm in spec.arms)
 

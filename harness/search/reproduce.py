@@ -54,7 +54,8 @@ def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) 
     if spec is None:
         raise MissingError(
             f"the spec in the record {record.trial_id} is not the one that its ids name: the record was altered, "
-            f"code that it names has changed, or another version of the harness wrote it (ours is {harness.__version__}); run its study again"
+            f"code that it names has changed, or another version of the harness wrote it "
+            f"(ours is {harness.__version__}); run its study again"
         )
     device, threads = "cpu", 1
     if record.provenance:

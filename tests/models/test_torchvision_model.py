@@ -137,6 +137,7 @@ def test_weights_fill_all_but_a_head_of_other_classes(tmp_path: Path, monkeypatc
 def test_weights_that_cannot_be_had_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.setattr("urllib.request._opener", None)  # an earlier download has settled without the proxy
     spec = Torchvision(constructor=CONSTRUCTOR, weights="DEFAULT")
     network = spec.build(3, 10)  # downloads nothing
     with pytest.raises(MissingError, match=f"cannot be downloaded .*refused.*; put {WEIGHTS.url} there"):

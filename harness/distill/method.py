@@ -158,7 +158,7 @@ class Method(Spec, ABC):
         """Loss name → weight; a loss of weight 0 is not learnt from."""
 
     def weights_at(self, progress: float) -> dict[str, float]:
-        """The weights in the epoch that begins at a progress in [0, 1); those of `loss_weights` but for a schedule."""
+        """The weights in the epoch whose middle is at a progress in (0, 1): those of `loss_weights`, or a schedule's."""
         return self.loss_weights
 
     @abstractmethod

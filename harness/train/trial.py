@@ -84,8 +84,10 @@ class TrialSpec(Spec):
     def _can_be_trained(self) -> TrialSpec:
         if self.method.needs_teacher and self.teacher is None:
             raise ValueError(f"the method {self.method.name} needs a teacher")
-        if not any(weight > 0 for weight in self.method.loss_weights.values()):
-            raise ValueError(f"every loss of {self.method.name} has the weight 0; nothing would be learnt")
+        for epoch in range(self.training.epochs):
+            if not any(weight > 0 for weight in self.weights_in(epoch).values()):
+                when = f" in epoch {epoch + 1}" if any(self.method.loss_weights.values()) else ""
+                raise ValueError(f"every loss of {self.method.name} has the weight 0{when}; nothing would be learnt")
         _ = self.taps
         return self
 
@@ -97,6 +99,10 @@ class TrialSpec(Spec):
         networks = (self.student, self.teacher.network)
         ours, theirs = (anatomy(network, self.data.shape, self.data.classes) for network in networks)
         return paired_taps(self.method.tapped, ours, theirs)
+
+    def weights_in(self, epoch: int) -> dict[str, float]:
+        """The losses' weights in an epoch, counted from 0: those of its middle."""
+        return self.method.weights_at((epoch + 0.5) / self.training.epochs)
 
     @property
     def has_epochs(self) -> bool:
@@ -185,7 +191,7 @@ def run_trial(
         order = torch.Generator().manual_seed(spec.seeds.stream("data", epoch))
         steps = data.batch_count(training.batch_size)
         draws = torch.Generator(device).manual_seed(spec.seeds.stream("estimator", epoch))
-        weights = method.weights_at(epoch / training.epochs)
+        weights = spec.weights_in(epoch)
         sums = dict.fromkeys(("total", *weighed), torch.zeros((), device=device))
         student.train()
         for index, batch in enumerate(data.batches(training.batch_size, order)):

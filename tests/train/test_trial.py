@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from harness.distill.anc import ANC
 from harness.distill.at import AT
 from harness.distill.crd import CRD
+from harness.distill.dkd import DKD
 from harness.distill.fitnet import FitNet
 from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
@@ -112,8 +114,16 @@ def test_networks_may_run_in_bfloat16(method: Method, workshop: Workshop) -> Non
 def test_fitnet_learns_the_hint_first_and_the_classes_after_it(workshop: Workshop) -> None:
     spec = small_trial(FitNet(hint_share=0.5), training__epochs=2)
     first, second = run(spec, workshop)[0]
+    fallen = 4 / 9 * (1 - 0.75 / 2)  # the second stage is half over in the middle of its only epoch
     assert first.train_loss == pytest.approx(100 * first.losses["hint"])
-    assert second.train_loss == pytest.approx(second.losses["cross_entropy"] + 4 / 9 * second.losses["softened_kl"])
+    assert second.train_loss == pytest.approx(second.losses["cross_entropy"] + fallen * second.losses["softened_kl"])
+
+
+def test_a_schedule_that_leaves_an_epoch_without_a_loss_is_refused() -> None:
+    with pytest.raises(ValidationError, match="every loss of fitnet has the weight 0 in epoch 1; nothing"):
+        small_trial(FitNet().at("weights.hint", 0))
+    assert small_trial(DKD(cross_entropy=0)).weights_in(0)["other_classes"] > 0
+    assert small_trial(FitNet(), training__epochs=1).weights_in(0)["cross_entropy"] == 1
 
 
 def test_trials_of_one_process_may_tap_in_different_places(workshop: Workshop) -> None:

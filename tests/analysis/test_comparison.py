@@ -122,6 +122,16 @@ def test_a_student_under_two_teachers_is_two_pairs(tmp_path: Path) -> None:
     assert "for 2 of 2 student-teacher pairs" in answer(confirmed, differences(confirmed), NOTHING)[0]
 
 
+def test_many_arms_of_one_student_are_listed_by_verdict(tmp_path: Path) -> None:
+    arms = ("kd", "at", "sp", "dist", "vid")
+    trials = confirmations(BASE, arm="scratch", teacher=None)
+    trials += [one for arm in arms for one in confirmations(above(0.02), arm=arm)]
+    confirmed = confirmed_rows(frame(trials, tmp_path))
+    first = answer(confirmed, differences(confirmed), NOTHING)[0]
+    assert first.startswith("On digits, resnet8-w4, better than scratch are ")
+    assert all(f"{arm} +2.05 [" in first for arm in arms)
+
+
 def test_without_confirmations_there_is_no_answer_yet(tmp_path: Path) -> None:
     confirmed = confirmed_rows(frame([trial()], tmp_path))
     assert answer(confirmed, differences(confirmed), NOTHING) == [

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Literal
 
 Purpose = Literal["teacher", "search", "confirmation"]
-Status = Literal["completed", "diverged", "failed"]
+Status = Literal["completed", "stopped", "diverged", "failed"]
+"""`stopped` is a search trial that its search gave up at a rung, after `epochs_done` of `epochs`."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class TrialRecord:
     error_class: str | None
     error_message: str | None
     traceback_digest: str | None
+    stopped_because: str | None
+    """Why a search gave the trial up, in words; None unless it is stopped."""
     attempt: int
     epochs_done: int
     epochs: int
@@ -99,6 +102,10 @@ class TrialRecord:
     params: int
     macs: int
     """Multiply-adds of one image's forward pass."""
+    latency: float | None
+    """Seconds for one image's forward pass on the trial's device; measured where a study minimises it."""
+    peak_bytes: int | None
+    """The most memory that the trial's device (on a CPU: its process) held; None where nothing was measured."""
     train_seconds: float
     wall_seconds: float
     student_digest: str | None

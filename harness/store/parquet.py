@@ -77,7 +77,7 @@ _SCHEMAS = {kind.__name__: arrow_schema(kind) for kind in (EpochRecord, TrialRec
 
 
 _STAMP = b"ksan-harness.records"
-_VERSION = 1
+_VERSION = 2
 """Raised whenever a field of a record is added, removed or retyped: older files are then told from damaged ones."""
 
 

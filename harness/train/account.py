@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import resource
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Generator
@@ -66,6 +68,8 @@ def carry_out(
 ) -> Generator[EpochRecord, None, Account]:
     """Runs an assignment, yields its epochs and returns its account; what it raises becomes a failed trial's record."""
     started, began = now(), time.perf_counter()
+    if workshop.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(workshop.device)
     epochs: list[EpochRecord] = []
     try:
         finished = yield from _watched(_run(assignment.spec, workshop, places), epochs)
@@ -93,6 +97,7 @@ def _record(assignment: Assignment, workshop: Workshop, started: datetime, finis
         test_accuracy=test.accuracy if test else None,
         test_loss=test.loss if test else None,
         test_images=test.images if test else 0,
+        peak_bytes=peak_bytes(workshop.device),
         train_seconds=outcome.train_seconds,
         student_digest=state_digest(outcome.student),
         teacher_digest=teacher_digest,
@@ -178,6 +183,7 @@ def _blank(assignment: Assignment, started: datetime) -> TrialRecord:
         error_class=None,
         error_message=None,
         traceback_digest=None,
+        stopped_because=None,
         attempt=assignment.attempt,
         epochs_done=0,
         epochs=spec.training.epochs if spec.has_epochs else 0,
@@ -189,6 +195,8 @@ def _blank(assignment: Assignment, started: datetime) -> TrialRecord:
         test_images=0,
         params=weight.params,
         macs=weight.macs,
+        latency=None,
+        peak_bytes=None,
         train_seconds=0.0,
         wall_seconds=0.0,
         student_digest=None,
@@ -206,6 +214,14 @@ def recorded_spec(record: TrialRecord) -> TrialSpec | None:
     except ValidationError:
         return None
     return spec if (spec.id, spec.config_id) == (record.trial_id, record.config_id) else None
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory since the trial began on a GPU, and since the process began on a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def provenance(device: torch.device, fingerprint: str) -> Provenance:

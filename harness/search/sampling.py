@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import optuna
 from optuna.distributions import (
@@ -32,6 +33,8 @@ from harness.train.trial import TrialSpec
 
 TRIES = 100
 """Proposals in a row that may contradict themselves (each value allowed, together refused)."""
+STEPS = 1000
+"""Into which a trial's whole length is divided for Optuna, which counts whole steps."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Proposal:
     point: dict[str, str]
     """Dotted path → value as JSON; the defaults where nothing was chosen."""
     spec: TrialSpec
+    repeat: int = 0
+    """How often this config was proposed before in its cell: a repeat is for further seeds of it."""
 
 
 class Sampling:
@@ -55,6 +60,7 @@ class Sampling:
         self._study = optuna.create_study(directions=directions, sampler=self._sampler(0))
         self._asked: dict[int, optuna.Trial] = {}
         self._count = 0
+        self._proposed: Counter[str] = Counter()
 
     def ask(self, count: int) -> list[Proposal]:
         """The next configs; the first of all is the arm's defaults.
@@ -64,24 +70,35 @@ class Sampling:
         self._study.sampler = self._sampler(self._count)
         return [self._next() for _ in range(count)]
 
-    def tell(self, number: int, values: Sequence[float] | None) -> None:
+    def tell(self, number: int, values: Sequence[float] | None, fidelity: float = 1.0) -> None:
         """What became of a proposal: the objectives, minimised, or None if it gave no value.
 
-        Without a value it is told as pruned: the sampler learns to stay away, and no value is made up.
+        `fidelity` is the share of its length at which a stopped proposal had its values. It is told as pruned,
+        as is one without a value: the sampler learns to stay away, and no value is made up. TPE ranks pruned
+        ones by their fidelity first; where there are several objectives it takes them for equal, and the other
+        samplers leave them out.
         """
         trial = self._asked.pop(number, None)
         if trial is None:
             return
-        if values is not None:
+        if values is not None and fidelity >= 1:
             self._study.tell(trial, list(values))
-        else:
-            several = len(self._study.directions) > 1
-            self._study.tell(trial, state=TrialState.FAIL if several else TrialState.PRUNED)
+            return
+        if values is not None:
+            trial.set_user_attr("fidelity", fidelity)
+            trial.set_user_attr("values", list(values))
+            if len(values) == 1:  # Optuna takes a report of a single objective only
+                trial.report(values[0], step=round(STEPS * fidelity))
+        self._study.tell(trial, state=TrialState.PRUNED)
 
     def _next(self) -> Proposal:
         number, self._count = self._count, self._count + 1
-        if number == 0:
-            return self._defaults()
+        proposed = self._defaults() if number == 0 else self._drawn(number)
+        repeat = self._proposed[proposed.spec.id]
+        self._proposed[proposed.spec.id] += 1
+        return replace(proposed, repeat=repeat)
+
+    def _drawn(self, number: int) -> Proposal:
         refusal = ""
         for _ in range(TRIES):
             trial = self._ask()

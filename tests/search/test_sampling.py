@@ -104,11 +104,37 @@ def test_no_proposal_stays_running(sampler: str, values: list[float] | None) -> 
     assert {trial.values and trial.values[0] for trial in known} == {values and values[0]}
 
 
-def test_no_proposal_stays_running_where_there_are_two_objectives() -> None:
-    _, sampling = cell_of({"student.width": {"int": [2, 4]}}, sampler="nsga2")
-    for proposal in sampling.ask(4):
-        sampling.tell(proposal.number, None)
-    assert {trial.state for trial in sampling._study.trials} == {TrialState.FAIL}  # Optuna prunes only single ones
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("values", "fidelity"), [(None, 1.0), ([0.5, 3.0], 0.5)])
+def test_no_proposal_stays_running_where_there_are_two_objectives(
+    sampler: str, values: list[float] | None, fidelity: float
+) -> None:
+    """Optuna's report and should_prune raise there; a stopped trial is told as pruned all the same."""
+    _, sampling = cell_of({"student.width": {"int": [2, 4]}}, sampler=sampler)
+    for _ in range(3):
+        for proposal in sampling.ask(4):
+            sampling.tell(proposal.number, values, fidelity)
+    assert {(trial.state, trial.values) for trial in sampling._study.trials} == {(TrialState.PRUNED, None)}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_stopped_proposal_is_told_as_pruned_with_its_fidelity_and_never_as_complete(sampler: str) -> None:
+    _, sampling = cell_of(KSAN_SPACE, KSAN, sampler=sampler)
+    for proposal in sampling.ask(2):
+        sampling.tell(proposal.number, [0.25], fidelity=1 / 3)
+    for trial in sampling._study.trials:
+        assert trial.state == TrialState.PRUNED
+        assert trial.intermediate_values == {333: 0.25}
+        assert trial.user_attrs == {"fidelity": 1 / 3, "values": [0.25]}
+
+
+def test_a_config_that_is_proposed_again_says_how_often_it_was() -> None:
+    """It is trained on further seeds then; a repeat would only copy its records."""
+    made = proposals({"training.momentum": {"choice": [0, 0.9]}}, [4, 4])
+    for proposal in made:
+        before = [other for other in made[: proposal.number] if other.spec == proposal.spec]
+        assert proposal.repeat == len(before)
+    assert {proposal.repeat for proposal in made} > {0, 1, 2}
 
 
 def test_a_default_counts_as_the_equal_choice_however_it_is_written() -> None:

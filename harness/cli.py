@@ -325,7 +325,7 @@ def _runner(name: RunnerName, plan: Plan, store: Store, device: str, workers: in
 
     resources = plan.study.spec.resources
     root = store.root.absolute()
-    places = Places(checkpoints=root / "checkpoints", students=store.students.absolute())
+    places = Places(checkpoints=store.checkpoints.absolute(), students=store.students.absolute())
     cache, data_root = root.parent / "cache", data_root.expanduser().absolute()
     if name is RunnerName.INLINE:
         make_repeatable(resources.cpus_per_trial)

@@ -2,22 +2,26 @@
 
 It drives one search per cell (see `cell.py`) and is a pure consequence of the plan and of the trials
 that ended. A run that starts again walks the same way: the proposals are the same, and a trial that
-the store knows is taken from there.
+the store knows is taken from there. Only a budget of hours looks at a clock, and what it decided once
+follows from the records and the hours on disk.
 
-A trial that failed is tried again, at the end of the list, before its search hears of it. If the second
-attempt fails too, the search hears that and goes on. Later runs try such a trial again, for its record's
-sake; what the search heard once it hears for ever, or its proposals would contradict those on disk.
+A trial that its search compares at a rung pauses there, at its checkpoint; when the search gives it up, its
+record is written. A trial that failed is tried again, at the end of the list, before its search hears of
+it. If the second attempt fails too, the search hears that and goes on. Later runs try such a trial again,
+for its record's sake; what the search heard once it hears for ever, or its proposals would contradict
+those on disk. A trial that ran out of memory is tried again alone, and from then on half as many run at a time.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.record import EpochRecord, TrialRecord
-from harness.search.cell import Steps, search_cell
+from harness.search.budget import Meter
+from harness.search.cell import News, Steps, Wish, search_cell
 from harness.source import MissingError, UserError
 from harness.store.parquet import Store
 from harness.study.plan import Plan
@@ -46,16 +50,27 @@ class Watcher(Protocol):
     def trained(self, epoch: EpochRecord) -> None:
         """A running trial finished an epoch."""
 
+    def paused(self, assignment: Assignment) -> None:
+        """A trial came to its rung, and waits there."""
+
     def ended(self, trial: TrialRecord) -> None:
         """A trial ended, and is on disk."""
 
 
 @dataclass(frozen=True)
 class _Search:
-    """A cell's search with the trials that it waits for."""
+    """A cell's search with what it waits for."""
 
     steps: Steps
-    wanted: tuple[str, ...]
+    wish: Wish
+
+
+@dataclass(frozen=True)
+class _Paused:
+    """A trial at its rung, with the attempt that brought it there."""
+
+    account: Account
+    attempt: int
 
 
 class Agenda:
@@ -65,31 +80,46 @@ class Agenda:
         """Raises `TooManyFailuresError` where an earlier run's teacher diverged."""
         self.plan, self.store, self.watchers = plan, store, tuple(watchers)
         self.known: dict[str, TrialRecord] = {}
-        """Trials that need not run: those that ended, well or diverged, here or in an earlier run."""
+        """Trials that need not run: those that ended, well or not, here or in an earlier run."""
+        self.slots: int | None = None
+        """How many trials may run at a time; None as long as none has run out of memory."""
+        self.is_draining = False
+        """Whether nothing new begins any more, since someone asked the run to end."""
         self._heard: dict[str, TrialRecord] = {}
         """What the searches are told of a trial, whatever later attempts come to."""
+        self._accuracies: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        """Trial → epoch → accuracy on validation, for the rungs."""
         self._attempts: Counter[str] = Counter()
         self._waiting: deque[Assignment] = deque()
+        self._solitary: deque[Assignment] = deque()
+        """Trials that run alone or wait to, since they ran out of memory beside others."""
+        self._needs_solitude: set[str] = set()
         self._running: dict[str, Assignment] = {}
+        self._paused: dict[str, _Paused] = {}
+        self._withdrawn: set[str] = set()
+        """Trials that the budget no longer allows."""
         self._searches: list[_Search] = []
         self._ended: set[str] = set()
         self._failed: dict[str, TrialRecord] = {}
         self.foreign: list[TrialRecord] = []
         """Records that are not used: the spec in them is not that of their ids."""
         for trial in store.attempts():
+            epochs = store.epochs(trial)
             if recorded_spec(trial) is None:
                 self._attempts[trial.trial_id] = trial.attempt
                 self.foreign.append(trial)
-            elif not trial.epochs_done or store.epochs(trial):  # without its epochs the report would have a hole
-                self._take_in(trial)
+            elif not trial.epochs_done or epochs:  # without its epochs the report would have a hole
+                self._take_in(trial, epochs)
         self.resumed = len(self.known)
         for trial in self.known.values():
             self._tolerate(trial)
         self._listed = set(self.known)
         """Trials that this run need not put on the list any more."""
+        self.meter = Meter(plan.study.spec.search.budget, plan.study.spec.resources, store, self.known.values())
         for cell in plan.cells:
             steps = search_cell(cell, plan)
             self._go_on(self._asking(steps, next(steps)))
+        self._keep_to_the_budget()
 
     @property
     def failed(self) -> list[TrialRecord]:
@@ -98,86 +128,191 @@ class Agenda:
 
     def next_pack(self) -> Pack | None:
         """What a free worker does now; None while all that is left waits for others, or at the end."""
-        if not self._waiting:
+        self._keep_to_the_budget()
+        if self.is_draining or self._is_one_alone() or (self.slots is not None and len(self._running) >= self.slots):
             return None
-        pack = (self._waiting.popleft(),)
+        if self._solitary:
+            if self._running:
+                return None
+            pack = (self._solitary[0],)  # it stays there while it runs
+        elif self._waiting:
+            pack = (self._waiting.popleft(),)
+        else:
+            return None
         self._running.update({assignment.spec.id: assignment for assignment in pack})
         for watcher in self.watchers:
             watcher.began(pack)
         return pack
 
+    def _is_one_alone(self) -> bool:
+        return any(one.spec.id in self._running for one in self._solitary)
+
     @property
     def is_finished(self) -> bool:
         """Whether nothing waits and nothing runs."""
-        return not self._waiting and not self._running
+        return not (self._waiting or self._solitary or self._running)
+
+    def drain(self) -> None:
+        """Lets nothing new begin; the runner closes what runs, which leaves it at its checkpoint."""
+        self.is_draining = True
 
     def is_running(self, assignment: Assignment) -> bool:
         """Whether this attempt of a trial was handed out and has not ended."""
         running = self._running.get(assignment.spec.id)
-        return running is not None and running.attempt == assignment.attempt
+        return running is not None and (running.attempt, running.until) == (assignment.attempt, assignment.until)
 
     def trained(self, epoch: EpochRecord) -> None:
         """A running trial finished an epoch."""
+        self.meter.tick()
         for watcher in self.watchers:
             watcher.trained(epoch)
 
     def ended(self, account: Account) -> None:
-        """A trial ended: writes its account, then goes on from there.
+        """A trial ended or came to its rung: writes its account if it ended, then goes on from there.
 
         Raises `MissingError` for what the machine lacks, `TooManyFailuresError` past the tolerance.
         """
         trial = account.trial
         assignment = self._running.get(trial.trial_id)
         if assignment is None or assignment.attempt != trial.attempt:
-            return  # a worker that was lost and replaced may report twice; the first report is on disk
+            return  # a worker that was lost and replaced may report twice; the first report counts
+        if trial.status == "stopped" and trial.epochs_done != assignment.until:
+            return  # such a worker's report of an earlier rung
         if trial.error_class == MissingError.__name__:
             raise MissingError(trial.error_message)
         del self._running[trial.trial_id]
+        self._solitary = deque(one for one in self._solitary if one.spec.id != trial.trial_id)
+        account = self._with_earlier_legs(account)
+        if trial.status == "stopped":
+            self._pause(account, assignment)
+        else:
+            self._write(account)
+            if trial.trial_id not in self._heard:
+                self._try_again(assignment, trial)
+        self._keep_to_the_budget()
+        self._serve()
+
+    def _with_earlier_legs(self, account: Account) -> Account:
+        """An account with the time that the trial took before it paused."""
+        before = self._paused.pop(account.trial.trial_id, None)
+        if before is None or before.attempt != account.trial.attempt:
+            return account
+        earlier = before.account.trial
+        wall = account.trial.wall_seconds + earlier.wall_seconds
+        return replace(account, trial=replace(account.trial, wall_seconds=wall, started_at=earlier.started_at))
+
+    def _pause(self, account: Account, assignment: Assignment) -> None:
+        trial = account.trial
+        self._paused[trial.trial_id] = _Paused(account, trial.attempt)
+        self._note(trial.trial_id, account.epochs)
+        for watcher in self.watchers:
+            watcher.paused(assignment)
+
+    def _write(self, account: Account) -> None:
+        """Puts an account on disk and takes it in."""
+        trial = account.trial
         self.store.write(trial, account.epochs)
         self._ended.add(trial.trial_id)
-        self._take_in(trial)
+        self._take_in(trial, account.epochs)
+        self.meter.count(trial)
         for watcher in self.watchers:
             watcher.ended(trial)
         self._tolerate(trial)
-        if trial.trial_id not in self._heard:
-            self._waiting.append(replace(assignment, attempt=trial.attempt + 1))
-        ready = [search for search in self._searches if set(search.wanted) <= self._heard.keys()]
-        self._searches = [search for search in self._searches if search not in ready]
-        for search in ready:
-            self._go_on(search)
 
-    def _take_in(self, trial: TrialRecord) -> None:
+    def _give_up(self, id: str, why: str) -> None:
+        """Ends a paused trial where it is; one that had ended already stays as it is."""
+        paused = self._paused.pop(id, None)
+        if paused is None:
+            return
+        self._write(replace(paused.account, trial=replace(paused.account.trial, stopped_because=why)))
+        self.store.drop_checkpoint(id)
+
+    def _try_again(self, assignment: Assignment, trial: TrialRecord) -> None:
+        if is_out_of_memory(trial):
+            beside = len(self._running) + 1
+            self.slots = max(1, min(beside, self.slots or beside) // 2)
+            self._needs_solitude.add(trial.trial_id)
+        (self._solitary if trial.trial_id in self._needs_solitude else self._waiting).append(
+            replace(assignment, attempt=trial.attempt + 1)
+        )
+
+    def _take_in(self, trial: TrialRecord, epochs: Iterable[EpochRecord]) -> None:
         """Notes an attempt, after those before it."""
         self._attempts[trial.trial_id] = trial.attempt
+        self._note(trial.trial_id, epochs)
         if trial.status != "failed":
             self.known[trial.trial_id] = trial
         if trial.status != "failed" or trial.attempt >= ATTEMPTS:
             self._heard.setdefault(trial.trial_id, trial)
 
+    def _note(self, id: str, epochs: Iterable[EpochRecord]) -> None:
+        if self.plan.study.spec.search.stopping:
+            self._accuracies[id] |= {one.epoch: one.accuracy for one in epochs if one.accuracy is not None}
+
+    def _news(self, assignment: Assignment) -> News | None:
+        """What came of an assignment; None where nothing did yet, or nothing will."""
+        id = assignment.spec.id
+        trial = self._heard.get(id)
+        if trial is None and id in self._paused and _reaches(self._paused[id].account.trial, assignment):
+            trial = self._paused[id].account.trial
+        return News(trial, self._accuracies.get(id, {})) if trial else None
+
+    def _is_settled(self, wish: Wish) -> bool:
+        return all(self._news(one) or one.spec.id in self._withdrawn for one in wish.assignments)
+
+    def _serve(self) -> None:
+        """Sends every search on whose wish is settled."""
+        ready = [search for search in self._searches if self._is_settled(search.wish)]
+        self._searches = [search for search in self._searches if search not in ready]
+        for search in ready:
+            self._go_on(search)
+
     def _go_on(self, search: _Search) -> None:
-        """Sends a search on for as long as all that it wants to hear of has ended."""
-        while set(search.wanted) <= self._heard.keys():
+        """Sends a search on for as long as all that it wants to hear of has come so far."""
+        while self._is_settled(search.wish):
             try:
-                assignments = search.steps.send([self._heard[id] for id in search.wanted])
+                wish = search.steps.send([self._news(one) for one in search.wish.assignments])
             except StopIteration:
                 return
-            search = self._asking(search.steps, assignments)
+            search = self._asking(search.steps, wish)
         self._searches.append(search)
 
-    def _asking(self, steps: Steps, assignments: list[Assignment]) -> _Search:
-        """A search that wants some trials; those that are new to this run are put on the list."""
-        wanted = tuple(assignment.spec.id for assignment in assignments)
-        for id, assignment in zip(wanted, assignments, strict=True):
+    def _asking(self, steps: Steps, wish: Wish) -> _Search:
+        """A search with its next wish; trials that are new to this run, or that go on, are put on the list."""
+        for id, why in wish.given_up.items():
+            self._give_up(id, why)
+        for assignment in reversed(wish.assignments):
+            id = assignment.spec.id
+            if id in self._paused and not _reaches(self._paused[id].account.trial, assignment):
+                # It has begun, and others of its search wait for it.
+                line = self._solitary if id in self._needs_solitude else self._waiting
+                line.appendleft(replace(assignment, attempt=self._paused[id].attempt))
+        for assignment in wish.assignments:
+            id = assignment.spec.id
+            if id in self._paused:
+                continue
             if id not in self._listed:
                 self._listed.add(id)
                 # A teacher goes first: the longest trial, for which most of the others wait.
                 put = self._waiting.appendleft if assignment.spec.purpose == "teacher" else self._waiting.append
                 put(replace(assignment, attempt=self._attempts[id] + 1))
-        return _Search(steps, wanted)
+        if self.meter.is_spent:
+            self._withdraw()
+        return _Search(steps, wish)
+
+    def _keep_to_the_budget(self) -> None:
+        """Once the budget is spent, takes what has not begun off the list, and lets the searches hear of it."""
+        if self.meter.is_spent:
+            self._withdraw()
+            self._serve()
+
+    def _withdraw(self) -> None:
+        self._withdrawn.update(one.spec.id for one in self._waiting if one.proposal and one.spec.purpose == "search")
+        self._waiting = deque(one for one in self._waiting if one.spec.id not in self._withdrawn)
 
     def _tolerate(self, trial: TrialRecord) -> None:
         self._failed.pop(trial.trial_id, None)
-        if trial.status == "completed":
+        if trial.status in ("completed", "stopped"):
             return
         how = f"{trial.arm} on {trial.student} {trial.status}"
         why = f": {trial.error_class}: {trial.error_message}" if trial.error_class else ""
@@ -187,4 +322,27 @@ class Agenda:
             self._failed[trial.trial_id] = trial
             count, ended = len(self._failed), len(self._ended)
             if count > self.plan.study.spec.search.failures * max(10, ended):
-                raise TooManyFailuresError(f"{count} of {ended} trials failed; the last, {how}{why}")
+                raise TooManyFailuresError(
+                    f"{count} of {ended} trials failed; the last, {how}{why}{_summary(self._failed.values())}"
+                )
+
+
+def _reaches(trial: TrialRecord, assignment: Assignment) -> bool:
+    """Whether a paused trial came as far as an assignment asks for."""
+    return assignment.until is not None and trial.epochs_done >= assignment.until
+
+
+def is_out_of_memory(trial: TrialRecord) -> bool:
+    """Whether a trial failed for want of memory, on a GPU or off it."""
+    if trial.error_class in ("OutOfMemoryError", "MemoryError"):
+        return True
+    return trial.error_class == "RuntimeError" and "can't allocate memory" in (trial.error_message or "")
+
+
+def _summary(failures: Iterable[TrialRecord]) -> str:
+    """The kinds of failures, the commonest first, where there are several."""
+    kinds = Counter((trial.error_class, trial.error_message) for trial in failures)
+    if len(kinds) < 2:
+        return ""
+    lines = [f"  {count} × {kind}: {message}" for (kind, message), count in kinds.most_common(5)]
+    return "\n".join(["", *lines, *(["  …"] if len(kinds) > 5 else [])])

@@ -18,6 +18,7 @@ from rich.text import Text
 from harness.record import EpochRecord, TrialRecord
 from harness.search.agenda import Agenda, Pack
 from harness.study.plan import Plan
+from harness.train.account import Assignment
 
 QUIET = 5.0
 """Seconds between two plain lines."""
@@ -84,6 +85,10 @@ class Display:
         if epoch.trial_id in self.running:
             pack, _ = self.running[epoch.trial_id]
             self.running[epoch.trial_id] = (pack, f"epoch {epoch.epoch}/{epoch.epochs}")
+
+    def paused(self, assignment: Assignment) -> None:
+        """Notes that a trial waits at its rung."""
+        self.running.pop(assignment.spec.id, None)
 
     def ended(self, trial: TrialRecord) -> None:
         """Counts a trial that ended, and says so at times where there is no table."""

@@ -5,6 +5,8 @@
       trials/TRIAL-ATTEMPT.parquet one TrialRecord; its presence means that the trial ended
       epochs/TRIAL-ATTEMPT.parquet its EpochRecords, written before the trial's own file
       students/TRIAL.safetensors   weights of confirmed students
+      checkpoints/TRIAL.pt         trials that run, or that pause at a rung
+      wall_seconds.txt             how long drivers have run it
 
 A file is whole or absent: it is written beside its place, synced, and renamed. What cannot be read is
 left out, and its trial counts as not run; whoever is `writing` the run sets it aside under its name plus
@@ -75,6 +77,8 @@ def _arrow_type(hint: Any) -> pa.DataType:
 _SCHEMAS = {kind.__name__: arrow_schema(kind) for kind in (EpochRecord, TrialRecord)}
 """Derived once: doing it for every record took most of the time of writing one."""
 
+
+_WALL = "wall_seconds.txt"
 
 _STAMP = b"ksan-harness.records"
 _VERSION = 2
@@ -155,6 +159,26 @@ class Store:
     def damaged(self) -> list[Path]:
         """Files that could not be read and were set aside; their trials count as not run."""
         return sorted(self.root.glob("*/*.damaged"))
+
+    def drop_checkpoint(self, trial_id: str) -> None:
+        """Removes the checkpoint of a trial that ended."""
+        (self.checkpoints / f"{trial_id}.pt").unlink(missing_ok=True)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder in which running trials keep themselves."""
+        return self.root / "checkpoints"
+
+    def wall_seconds(self) -> float:
+        """How long drivers have run this study; 0 for a new run, or where the note of it cannot be read."""
+        try:
+            return float((self.root / _WALL).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return 0.0
+
+    def note_wall_seconds(self, seconds: float) -> None:
+        """Keeps how long drivers have run this study."""
+        write_text_whole(self.root / _WALL, f"{seconds:.3f}\n")
 
     @property
     def students(self) -> Path:

@@ -18,6 +18,7 @@ from harness.source import Location, Problem, Source, SpecError, UserError, read
 from harness.spec import Spec, problems_of
 from harness.study.shelf import NotOnShelfError, find
 from harness.study.space import SearchSpace, problems_in
+from harness.study.stopping import Halving
 from harness.train.optim import Training
 from harness.train.seeds import Seeds
 from harness.train.trial import Checkpoint, TeacherSpec, TrialSpec
@@ -83,13 +84,34 @@ def _by_name(content: object) -> object:
 Sampler = Annotated[TPE | Random | NSGA2, Field(discriminator="name"), BeforeValidator(_by_name)]
 
 
+Stopping = Annotated[Halving, BeforeValidator(_by_name)]
+
+
+class Budget(Spec):
+    """What a search may cost beside its number of configs; whatever is spent first ends it, and confirmation follows.
+
+    What runs when a budget is spent trains to its end, or to its rung, and counts; so do the defaults of every arm,
+    without which a pair would have no answer.
+    """
+
+    epochs: int | None = Field(default=None, ge=1)
+    """Epochs a pair and arm, over all configs, seeds and rungs: the same for every arm, however it spends them."""
+    device_hours: float | None = Field(default=None, gt=0)
+    """Hours of training of all search trials, times the share of a GPU that each has; on a CPU hours of a core."""
+    wall_hours: float | None = Field(default=None, gt=0)
+    """Hours since the run began, those in which no driver ran left out."""
+
+
 class Search(Spec):
     """The budget and the proposals, the same for every pair and arm."""
 
     trials: int = Field(default=16, ge=1)
     """Configs a pair and arm; the first is always the method's defaults."""
+    budget: Budget = Budget()
     replicates: int = Field(default=1, ge=1, le=100)
     """Seeds a config; the objective is their mean."""
+    stopping: Stopping | None = None
+    """Which configs are given up before their last epoch and seed; None lets all of them train to their end."""
     sampler: Sampler = TPE()
     batch: int = Field(default=4, ge=1)
     """Configs of one pair and arm that are proposed together. Larger keeps more workers busy in a small

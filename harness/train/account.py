@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
@@ -45,11 +46,13 @@ class Assignment:
     point: dict[str, str] = field(default_factory=dict)
     """What the search chose: dotted path → value as JSON."""
     attempt: int = 1
+    until: int | None = None
+    """The epoch after which the trial pauses, for its search to decide whether it goes on; None for its last."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """A trial that ended: its record and its epochs."""
+    """A trial that ended or paused: its record and its epochs; one that paused is told as if it were stopped."""
 
     trial: TrialRecord
     epochs: tuple[EpochRecord, ...]
@@ -66,16 +69,22 @@ class Places:
 def carry_out(
     assignment: Assignment, workshop: Workshop, places: Places | None = None
 ) -> Generator[EpochRecord, None, Account]:
-    """Runs an assignment, yields its epochs and returns its account; what it raises becomes a failed trial's record."""
+    """Runs an assignment, yields its epochs and returns its account; what it raises becomes a failed trial's record.
+
+    Closing it leaves the trial at its checkpoint, and so does pausing it.
+    """
     started, began = now(), time.perf_counter()
     if workshop.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(workshop.device)
     epochs: list[EpochRecord] = []
     try:
-        finished = yield from _watched(_run(assignment.spec, workshop, places), epochs)
-        record = _record(assignment, workshop, started, finished)
-        if places:
-            _put_away(assignment.spec, finished[0], places)
+        finished = yield from _watched(_run(assignment.spec, workshop, places), epochs, assignment.until)
+        if finished is None:
+            record = _paused(assignment, workshop, started, epochs)
+        else:
+            record = _record(assignment, workshop, started, finished)
+            if places:
+                _put_away(assignment.spec, finished[0], places)
     except Exception as error:
         record = replace(failed(assignment, error, started), epochs_done=len(epochs))
     return Account(replace(record, wall_seconds=time.perf_counter() - began, finished_at=now()), tuple(epochs))
@@ -105,6 +114,17 @@ def _record(assignment: Assignment, workshop: Workshop, started: datetime, finis
     )
 
 
+def _paused(assignment: Assignment, workshop: Workshop, started: datetime, epochs: list[EpochRecord]) -> TrialRecord:
+    return replace(
+        _blank(assignment, started),
+        status="stopped",
+        epochs_done=len(epochs),
+        peak_bytes=peak_bytes(workshop.device),
+        train_seconds=sum(epoch.seconds for epoch in epochs),
+        provenance=provenance(workshop.device, workshop.data(assignment.spec.data).fingerprint),
+    )
+
+
 def _put_away(spec: TrialSpec, outcome: Outcome, places: Places) -> None:
     """Keeps a confirmed student, and no checkpoint of what ended."""
     if spec.purpose == "confirmation" and outcome.status == "completed":
@@ -113,16 +133,20 @@ def _put_away(spec: TrialSpec, outcome: Outcome, places: Places) -> None:
 
 
 def _watched(
-    run: Generator[EpochRecord, None, Finished], epochs: list[EpochRecord]
-) -> Generator[EpochRecord, None, Finished]:
-    while True:
-        try:
-            record = next(run)
-        except StopIteration as end:
-            finished: Finished = end.value
-            return finished
-        epochs.append(record)
-        yield record
+    run: Generator[EpochRecord, None, Finished], epochs: list[EpochRecord], until: int | None
+) -> Generator[EpochRecord, None, Finished | None]:
+    """What a run yields, noted; None where it pauses."""
+    with closing(run):
+        while True:
+            try:
+                record = next(run)
+            except StopIteration as end:
+                finished: Finished = end.value
+                return finished
+            epochs.append(record)
+            yield record
+            if until is not None and record.epoch == until < record.epochs:
+                return None
 
 
 def _run(spec: TrialSpec, workshop: Workshop, places: Places | None) -> Generator[EpochRecord, None, Finished]:

@@ -1,8 +1,8 @@
 """A trial: one training run of one student with one fully resolved config. Read this page first.
 
 `run_trial` is the whole of it, one loop from top to bottom. Whoever iterates it gets an `EpochRecord`
-an epoch and may stop at any; given a checkpoint it continues where the last run of the same trial
-stopped, with identical numbers.
+an epoch and may stop at any; given a place for its checkpoint it keeps itself there when it is closed, and
+continues where the last run of the same trial stopped, with identical numbers.
 """
 
 from __future__ import annotations
@@ -246,7 +246,12 @@ def run_trial(
         if resumption and (seconds - saved_at >= resumption.every or is_last):
             state.save(resumption.path, trial_id, seconds, records)
             saved_at = seconds
-        yield record
+        try:
+            yield record
+        except GeneratorExit:  # whoever iterates stops here, and may go on later
+            if resumption and saved_at < seconds:
+                state.save(resumption.path, trial_id, seconds, records)
+            raise
 
     if score is None:  # every epoch came from the checkpoint
         score = evaluate(student, data.validation)

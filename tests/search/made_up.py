@@ -41,9 +41,13 @@ def broken(assignment: Assignment, error: Exception | None = None) -> TrialRecor
     return failed(assignment, error or RuntimeError("broken"), now())
 
 
-def account(trial: TrialRecord) -> Account:
-    """A record with the epochs that it says it had."""
-    return Account(trial, tuple(epochs_of(trial)))
+def account(trial: TrialRecord, until: int | None = None) -> Account:
+    """A record with the epochs that it says it had; of a trial that pauses, as far as it was asked to go."""
+    epochs = tuple(epochs_of(trial))
+    if until is None or until >= trial.epochs_done:
+        return Account(trial, epochs)
+    paused = replace(trial, status="stopped", epochs_done=until, validation_accuracy=None, test_accuracy=None)
+    return Account(paused, epochs[:until])
 
 
 def walk(
@@ -62,6 +66,6 @@ def walk(
             busy.extend(pack)
             handed_out.extend(pack)
         assignment = busy.pop(order.randrange(len(busy)) if order else 0)
-        agenda.ended(account(judge(assignment)))
+        agenda.ended(account(judge(assignment), assignment.until))
         ended += 1
     return handed_out

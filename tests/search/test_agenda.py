@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.record import TrialRecord
-from harness.search.agenda import Agenda, TooManyFailuresError
+from harness.search.agenda import Agenda, TooManyFailuresError, is_out_of_memory
+from harness.search.budget import Meter
 from harness.source import MissingError
 from harness.store.parquet import Store
 from harness.study.plan import Plan, plan
+from harness.study.study import Budget, Resources
 from harness.train.account import Assignment
 from tests.search.made_up import account, broken, completed, diverged, walk
 from tests.studies import TINY, TRIALS, study, tiny
@@ -102,10 +108,148 @@ def test_a_long_search_can_be_walked_through_again(tmp_path: Path) -> None:
     few = {"method": {"name": "scratch"}, "space": {"training.batch_size": {"choice": [8, 16, 32]}}}
     store = Store(tmp_path)
     long = planned(
-        arms=[few], search={"trials": 1500, "batch": 1, "sampler": "random"}, confirm={"best": 3, "seeds": [0]}
+        arms=[few], search={"trials": 1200, "batch": 1, "sampler": "random"}, confirm={"best": 3, "seeds": [0]}
     )
-    assert len(walk(Agenda(long, store))) == 3 + 3
+    assert len(walk(Agenda(long, store))) == 1200 + 3  # a config that is proposed again is another seed
     assert Agenda(long, store).is_finished
+
+
+# Rungs and budgets.
+
+STOPPING = {
+    **WIDER,
+    "training": {"epochs": 4, "batch_size": 32},
+    "search": {**WIDER["search"], "batch": 3, "stopping": {"name": "halving", "rungs": [0.5, 1], "least": 2}},
+}
+
+
+def told(store: Store) -> dict[str, tuple[object, ...]]:
+    """Trial → how it ended, and after how many epochs."""
+    return {trial.trial_id: (trial.status, trial.epochs_done, trial.stopped_because) for trial in store.trials()}
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6), workers=st.integers(1, 5), ended=st.integers(0, 70))
+def test_who_is_given_up_depends_on_neither_order_nor_restarts(
+    seed: int, workers: int, ended: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    one, other = (Store(tmp_path_factory.mktemp("run")) for _ in range(2))
+    walk(Agenda(planned(STOPPING), one))
+    order = random.Random(seed)
+    walk(Agenda(planned(STOPPING), other), workers=workers, order=order, stop_after=ended)
+    walk(Agenda(planned(STOPPING), other), workers=workers, order=order)
+    assert told(one) == told(other)
+    assert "stopped" in {status for status, *_ in told(one).values()}
+
+
+def test_a_stopped_trial_is_on_disk_with_its_epochs_and_without_its_checkpoint(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    agenda = Agenda(planned(STOPPING), store)
+    store.checkpoints.mkdir()
+    for cell in agenda.plan.cells:
+        (store.checkpoints / f"{cell.base.id}.pt").touch()
+    walk(agenda)
+    stopped = [trial for trial in store.trials() if trial.status == "stopped"]
+    assert stopped
+    for trial in stopped:
+        assert (trial.epochs_done, trial.validation_accuracy, len(store.epochs(trial))) == (2, None, 2)
+        assert (trial.stopped_because or "").startswith("at epoch 2 of 4")
+        assert not (store.checkpoints / f"{trial.trial_id}.pt").exists()
+    assert Agenda(planned(STOPPING), store).is_finished
+
+
+def test_a_trial_at_its_rung_is_told_to_onlookers_and_its_time_adds_up(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    onlooker = Onlooker(store)
+    walk(Agenda(planned(STOPPING), store, [onlooker]), lambda one: replace(completed(one), wall_seconds=1.0))
+    legs = {
+        trial.status: trial.wall_seconds
+        for trial in store.trials()
+        if trial.trial_id in onlooker.paused_ids and trial.epochs_done in (2, 4)
+    }
+    assert legs == {"completed": 2.0, "stopped": 1.0}
+
+
+def spent_after(hours: float, **changes: Any) -> dict[str, Any]:
+    return {**WIDER, "search": {**WIDER["search"], "failures": 1, "budget": {"device_hours": hours}, **changes}}
+
+
+@pytest.mark.parametrize("ended", [5, 12])
+def test_when_the_device_hours_are_spent_what_runs_ends_and_confirmation_follows(ended: int, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    content = spent_after(10 * 360 / 3600)
+
+    def costly(assignment: Assignment) -> TrialRecord:
+        return replace(completed(assignment), wall_seconds=360)
+
+    walk(Agenda(planned(content), store), costly, workers=3, stop_after=ended)
+    agenda = Agenda(planned(content), store)
+    walk(agenda, costly, workers=3)
+    purposes = Counter(trial.purpose for trial in store.trials())
+    assert 10 <= purposes["search"] <= 16  # what ran beside the tenth, and every arm's defaults on two seeds
+    assert purposes["confirmation"] == 2 * 4
+    assert {trial.student for trial in store.trials() if trial.purpose == "confirmation"} == {
+        "resnet8-w2",
+        "resnet14-w2",
+    }
+    before = ids(store)
+    again = Agenda(planned(content), store)
+    assert again.is_finished
+    assert ids(store) == before
+
+
+def test_hours_on_the_wall_survive_restarts_and_clocks_that_are_set(tmp_path: Path) -> None:
+    store, clock = Store(tmp_path), itertools.count(0, 1800)
+    budget, resources = Budget(wall_hours=2), Resources()
+    first = Meter(budget, resources, store, [], lambda: float(next(clock)))
+    first.tick()
+    assert store.wall_seconds() >= 1800
+    later = Meter(budget, resources, store, [], lambda: 1e9)  # another machine's clock, or one that was set
+    assert later.wall_seconds == store.wall_seconds()
+    assert not later.is_spent
+    store.note_wall_seconds(7200)
+    assert Meter(budget, resources, store, []).is_spent
+
+
+def test_a_damaged_note_of_the_hours_counts_from_zero(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "wall_seconds.txt").write_bytes(b"\xff\x00")
+    assert store.wall_seconds() == 0.0
+
+
+# Memory and draining.
+
+
+def test_a_trial_that_ran_out_of_memory_is_tried_again_alone_and_half_as_many_run_from_then_on(tmp_path: Path) -> None:
+    agenda = Agenda(planned({**PATIENT, "arms": [SCRATCH]}), Store(tmp_path))
+    running = [agenda.next_pack() for _ in range(4)]
+    (victim,) = running.pop() or ()
+    agenda.ended(account(broken(victim, torch.OutOfMemoryError("CUDA out of memory"))))
+    assert agenda.slots == 2
+    assert agenda.next_pack() is None  # it waits for the others
+    for pack in running:
+        agenda.ended(account(completed((pack or ())[0])))
+    (again,) = agenda.next_pack() or ()
+    assert (again.spec.id, again.attempt) == (victim.spec.id, 2)
+    assert agenda.next_pack() is None  # alone
+    agenda.ended(account(completed(again)))
+    assert [bool(agenda.next_pack()) for _ in range(3)] == [True, True, False]
+
+
+def test_memory_that_is_short_off_the_gpu_counts_too() -> None:
+    assignment = Assignment(planned(arms=[SCRATCH]).cells[0].base, "tiny", "scratch")
+    message = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+    assert is_out_of_memory(broken(assignment, RuntimeError(message)))
+    assert is_out_of_memory(broken(assignment, MemoryError()))
+    assert not is_out_of_memory(broken(assignment))
+
+
+def test_a_draining_run_begins_nothing(tmp_path: Path) -> None:
+    agenda = Agenda(planned(), Store(tmp_path))
+    assert agenda.next_pack()
+    agenda.drain()
+    assert agenda.next_pack() is None
+    assert not agenda.is_finished
 
 
 # What does not go well.
@@ -226,13 +370,17 @@ class Onlooker:
     """Notes what it is told."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.seen = store, list[str]()
+        self.store, self.seen, self.paused_ids = store, list[str](), set[str]()
 
     def began(self, pack: tuple[Assignment, ...]) -> None:
         self.seen.append(f"began {pack[0].spec.id}")
 
     def trained(self, epoch: Any) -> None:
         self.seen.append("trained")
+
+    def paused(self, assignment: Assignment) -> None:
+        assert assignment.until is not None
+        self.paused_ids.add(assignment.spec.id)
 
     def ended(self, trial: TrialRecord) -> None:
         assert trial.trial_id in ids(self.store)  # nothing is told before it is on disk

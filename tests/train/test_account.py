@@ -134,3 +134,28 @@ def test_a_trial_that_is_stopped_goes_on_where_it_was(workshop: Workshop, places
     assert timeless(list(resumed.epochs)) == timeless(list(whole.epochs))
     assert resumed.trial.student_digest == whole.trial.student_digest
     assert resumed.trial.validation_accuracy == whole.trial.validation_accuracy
+
+
+def test_a_trial_pauses_where_it_is_asked_to_and_goes_on_with_identical_numbers(
+    workshop: Workshop, places: Places
+) -> None:
+    spec = small_trial(KSAN())
+    whole = account(spec, workshop)
+    legs = []
+    for until in (1, 2, None):
+        _, told = exhausted(carry_out(Assignment(spec, study="small", arm="an arm", until=until), workshop, places))
+        legs.append(told)
+    assert [(leg.trial.status, leg.trial.epochs_done, leg.trial.validation_accuracy is None) for leg in legs] == [
+        ("stopped", 1, True),
+        ("stopped", 2, True),
+        ("completed", EPOCHS, False),
+    ]
+    assert [len(leg.epochs) for leg in legs] == [1, 2, EPOCHS]
+    assert timeless(list(legs[-1].epochs)) == timeless(list(whole.epochs))
+    assert legs[-1].trial.student_digest == whole.trial.student_digest
+    assert not list(places.checkpoints.iterdir())
+
+
+def test_a_rung_at_the_last_epoch_is_the_trials_end(workshop: Workshop, places: Places) -> None:
+    _, told = exhausted(carry_out(Assignment(small_trial(), "small", "an arm", until=EPOCHS), workshop, places))
+    assert told.trial.status == "completed"

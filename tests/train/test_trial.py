@@ -258,15 +258,18 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_trial_begins_anew(
     assert state_digest(end.student) == state_digest(whole.student)
 
 
-def test_stopping_early_leaves_nothing_behind(workshop: Workshop, tmp_path: Path) -> None:
-    spec = small_trial()
-    for every in (0.0, 1e9):
-        folder = tmp_path / str(every)
-        folder.mkdir()
-        trial = run_trial(spec, workshop.data(spec.data), None, CPU, Resumption(folder / "kept.pt", every))
-        next(trial)
-        trial.close()
-    assert [path.name for path in sorted(tmp_path.glob("*/*"))] == ["kept.pt"]  # and none where none was due
+def test_a_trial_that_is_closed_keeps_itself_where_it_is(workshop: Workshop, tmp_path: Path) -> None:
+    """Also where no save was due for long."""
+    spec, kept = small_trial(ANC()), tmp_path / "kept.pt"
+    expected, whole = run(spec, workshop)
+    start = run_trial(spec, workshop.data(spec.data), workshop.side(spec), CPU, Resumption(kept, every=1e9))
+    stopped = [next(start), next(start)]
+    start.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.pt"]
+    records, end = run(spec, workshop, kept)
+    assert records[:2] == stopped
+    assert timeless(records) == timeless(expected)
+    assert state_digest(end.student) == state_digest(whole.student)
 
 
 def test_the_last_epoch_is_always_kept(workshop: Workshop, tmp_path: Path) -> None:

@@ -120,6 +120,11 @@ class Search(Spec):
     failures: float = Field(default=0.2, ge=0, le=1)
     """Share of trials that may fail (not diverge) before the search stops."""
 
+    @property
+    def can_end_early(self) -> bool:
+        """Whether fewer trials may be run, or shorter ones, than the number of configs comes to."""
+        return self.stopping is not None or self.budget != Budget()
+
 
 class Confirm(Spec):
     """The finalists' retraining on fresh seeds: the only place where the test split is read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import torch
@@ -18,6 +19,7 @@ from harness.models.pairing import PairedTap
 from harness.source import SpecError, read_yaml
 from harness.study.plan import Plan, predicted_seconds
 from harness.study.shelf import Kind, everything
+from harness.study.study import Budget, Search
 from harness.train.account import machine
 from harness.train.cost import activation_bytes, latency, size
 
@@ -53,13 +55,41 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
             f"the only reading of the test split"
         )
     )
+    for line in (*_stopping(spec.search), *_budget(spec.search.budget)):
+        console.print(Text(line))
     seconds = plan.predicted_seconds
     console.print(
         Text(
-            f"{plan.trial_count} trials; predicted {_duration(seconds)} of training on one core, "
+            f"{'at most ' if spec.search.can_end_early else ''}{plan.trial_count} trials; predicted "
+            f"{_duration(seconds)} of training on one core, "
             f"{_duration(seconds / workers)} on {workers} (to within a factor of two)"
         )
     )
+
+
+def _stopping(search: Search) -> Iterator[str]:
+    """What of a config is trained before it may be given up."""
+    rule = search.stopping
+    if rule:
+        shares = ", ".join(f"{share:.0%}" for share in rule.rungs if share < 1 or search.replicates > 1)
+        whom = (
+            "none larger"
+            if rule.compare == "dominance"
+            else f"those of 1/{rule.band:g} to {rule.band:g} times its size"
+        )
+        yield f"stopping: after {shares} of its first seed a config goes on if among the best {rule.keep:.0%} of {whom}"
+
+
+def _budget(budget: Budget) -> Iterator[str]:
+    """What else ends the search."""
+    limits = {
+        "epochs a row": budget.epochs,
+        "hours of devices in all": budget.device_hours,
+        "hours on the wall in all": budget.wall_hours,
+    }
+    said = [f"{limit:g} {unit}" for unit, limit in limits.items() if limit is not None]
+    if said:
+        yield f"budget: the search ends after {' or '.join(said)}; every row's defaults and its confirmation are run"
 
 
 def _print_networks(plan: Plan, console: Console) -> None:

@@ -132,6 +132,12 @@ def one_of(builtin: Sequence[type[Spec]], group: str) -> Any:
     return Annotated[Union[(*members,)], Field(discriminator="name")]
 
 
+def names_in(union: Any) -> tuple[str, ...]:
+    """The names by which a union of specs tells its members apart."""
+    members = get_args(get_args(union)[0]) if get_origin(union) is Annotated else (union,)
+    return tuple(str(_name_of(member)) for member in members)
+
+
 def _third_party(member: Any, known: Sequence[type[Spec]]) -> type[Spec]:
     """What an entry point gave, if it can stand beside the known specs; raises `TypeError` or `ValueError`."""
     ours = (kind for kind in known[0].__mro__[1:] if issubclass(kind, Spec))

@@ -17,6 +17,7 @@ from torch import nn
 from harness.distill.method import Pairing
 from harness.models.architecture import Architecture
 from harness.spec import content_id
+from harness.study.constraints import Constraint
 from harness.study.space import SearchSpace
 from harness.study.study import SEARCH_SEEDS, Arm, Study, base_trial
 from harness.train.cost import Size, size
@@ -33,12 +34,15 @@ class Cell:
     """What the search may vary."""
     base: TrialSpec
     size: Size
+    constraints: tuple[Constraint, ...] = ()
+    """What the search may not propose."""
 
     @property
     def id(self) -> str:
         """Of what is searched, so that a resumed study finds its own proposals again."""
         space = {path: domain.model_dump(mode="json", by_alias=True) for path, domain in self.space.items()}
-        return content_id([self.base.id, self.arm.name, space])
+        bounds = [[list(self.arm.known), [str(limit) for limit in self.constraints]]]
+        return content_id([self.base.id, self.arm.name, space, *(bounds if any(bounds[0]) else [])])
 
     @property
     def teacher_trial(self) -> TrialSpec | None:
@@ -104,7 +108,8 @@ def _cells(study: Study) -> Iterator[Cell]:
         for student in pair.students:
             for arm in study.spec.arms:
                 base = base_trial(study.spec, pair, student, arm)
-                yield Cell(arm, study.spec.space_of(arm), base, size(base.student, base.data.shape, base.data.classes))
+                weight = size(base.student, base.data.shape, base.data.classes)
+                yield Cell(arm, study.spec.space_of(arm), base, weight, study.spec.constraints)
 
 
 def replicate(spec: TrialSpec, seed: int) -> TrialSpec:

@@ -16,8 +16,11 @@ from harness.models.catalog import AnyArchitecture
 from harness.models.taps import anatomy
 from harness.source import Location, Problem, Source, SpecError, UserError, read_yaml, shown
 from harness.spec import Spec, problems_of
+from harness.study.constraints import Constraint
+from harness.study.domains import Value
+from harness.study.samplers import TPE, Sampler, misfits
 from harness.study.shelf import NotOnShelfError, find
-from harness.study.space import SearchSpace, problems_in
+from harness.study.space import Ground, SearchSpace, problems_in, problems_of_point
 from harness.study.stopping import Halving
 from harness.train.optim import Training
 from harness.train.seeds import Seeds
@@ -49,6 +52,9 @@ class Arm(Spec):
     label: str | None = Field(default=None, min_length=1, max_length=40)
     method: AnyMethod
     space: SearchSpace = Field(default_factory=dict)
+    known: tuple[dict[str, Value], ...] = ()
+    """Points of the space that the search tries after the method's defaults, before its own; what a point does
+    not name stays at the defaults."""
 
     @property
     def name(self) -> str:
@@ -56,32 +62,8 @@ class Arm(Spec):
         return self.label or self.method.name
 
 
-class TPE(Spec):
-    """Tree-structured Parzen estimator (Bergstra et al. 2011), multivariate."""
-
-    name: Literal["tpe"] = "tpe"
-    startup: int = Field(default=5, ge=1)
-    """Random proposals before the model is used, the method's defaults among them."""
-
-
-class Random(Spec):
-    """Uniform proposals."""
-
-    name: Literal["random"] = "random"
-
-
-class NSGA2(Spec):
-    """A Pareto sampler (Deb et al. 2002), for searches in which the student's size varies too."""
-
-    name: Literal["nsga2"] = "nsga2"
-    population: int = Field(default=16, ge=2)
-
-
 def _by_name(content: object) -> object:
     return {"name": content} if isinstance(content, str) else content
-
-
-Sampler = Annotated[TPE | Random | NSGA2, Field(discriminator="name"), BeforeValidator(_by_name)]
 
 
 Stopping = Annotated[Halving, BeforeValidator(_by_name)]
@@ -183,6 +165,8 @@ class StudySpec(Spec):
     search: Search = Search()
     confirm: Confirm = Confirm()
     objectives: Objectives = Objectives(params="min")
+    constraints: tuple[Constraint, ...] = ()
+    """What every student must be; a proposal that is not is never trained, and costs no budget."""
     resources: Resources = Resources()
 
     @field_validator("arms")
@@ -348,9 +332,39 @@ class _Loading:
                             message = str(detail.get("ctx", {}).get("error", detail["msg"]))
                             yield self._problem(("arms", arm_index, "method"), f"does not fit: {message}")
                         continue
-                    for path, message in problems_in(spec.space_of(arm), base):
-                        own = () if path in spec.space else ("arms", arm_index)
-                        yield self._problem((*own, "space", path), message)
+                    yield from self._misfits_of(spec, arm_index, base)
+
+    def _misfits_of(self, spec: StudySpec, arm_index: int, base: TrialSpec) -> Iterator[Problem]:
+        """What is wrong with an arm's search of one student: its space, its known points, its sampler, its size."""
+        arm, own = spec.arms[arm_index], ("arms", arm_index)
+        space = spec.space_of(arm)
+        wrong = [(self._in_space(spec, own, place), message) for place, message in problems_in(space, base)]
+        if not wrong:
+            for index, point in enumerate(arm.known):
+                wrong += [
+                    ((*own, "known", index, *at), message) for at, message in problems_of_point(point, space, base)
+                ]
+            for place, message in misfits(spec.search.sampler, Ground(space, base)):
+                wrong.append((self._in_space(spec, own, place) if place else ("search", "sampler"), message))
+        if arm.known and len(arm.known) >= spec.search.trials:
+            message = (
+                f"holds {len(arm.known)} points, which the defaults precede, and the search tries {spec.search.trials} "
+                f"configs; raise search.trials to {len(arm.known) + 1} or more"
+            )
+            wrong.append(((*own, "known"), message))
+        if not any(path.startswith("student.") for path in space):
+            for index, limit in enumerate(spec.constraints):
+                if limit.excess(base) > 0:
+                    message = (
+                        f"{limit} is violated by {base.student.label}, which has {limit.of(base):,}; raise the limit, "
+                        f"take another student, or search it"
+                    )
+                    wrong.append((("constraints", index), message))
+        for location, message in wrong:
+            yield self._problem(location, message)
+
+    def _in_space(self, spec: StudySpec, own: Location, place: Location) -> Location:
+        return (*(() if place[0] in spec.space else own), "space", *place)
 
     def _refused_networks(self, pair: Pair, data: Dataset, index: int) -> Iterator[Problem]:
         """Networks that do not take the data's images."""

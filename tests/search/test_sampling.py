@@ -12,13 +12,25 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from pydantic import TypeAdapter
 
-from harness.search.sampling import Proposal, Sampling, distribution
+from harness.search.optuna_forms import forms
+from harness.search.sampling import Proposal, Sampling
 from harness.source import SpecError
+from harness.study.domains import Domain
 from harness.study.plan import Cell, plan
-from harness.study.space import Domain
 from tests.studies import TINY, study, tiny
 
-SAMPLERS = ["tpe", "random", "nsga2"]
+SAMPLERS: list[Any] = [
+    {"name": "tpe", "startup": 3},
+    "random",
+    {"name": "nsga2", "population": 3},
+    {"name": "nsga3", "population": 3},
+    {"name": "gp", "startup": 6},
+    {"name": "cmaes", "population": 4},
+    "qmc",
+    {"name": "qmc", "sequence": "halton"},
+]
+OF_SIZE = [sampler for sampler in SAMPLERS if "cmaes" not in str(sampler)]
+"""Those that take two objectives."""
 
 
 def cell_of(space: dict[str, Any], method: dict[str, Any] | None = None, **search: Any) -> tuple[Cell, Sampling]:
@@ -48,7 +60,7 @@ def proposals(space: dict[str, Any], batches: list[int], method: Any = None, **s
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_first_proposal_is_the_arms_defaults(sampler: str) -> None:
+def test_the_first_proposal_is_the_arms_defaults(sampler: Any) -> None:
     cell, sampling = cell_of(KSAN_SPACE, KSAN, sampler=sampler)
     (first,) = sampling.ask(1)
     assert first.number == 0
@@ -58,14 +70,14 @@ def test_the_first_proposal_is_the_arms_defaults(sampler: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_same_seed_proposes_the_same(sampler: str) -> None:
+def test_the_same_seed_proposes_the_same(sampler: Any) -> None:
     first, second = (proposals(KSAN_SPACE, [4, 4, 4], KSAN, sampler=sampler) for _ in range(2))
     assert first == second
     assert len({proposal.spec.id for proposal in first}) > 6
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_another_seed_proposes_something_else(sampler: str) -> None:
+def test_another_seed_proposes_something_else(sampler: Any) -> None:
     first, second = (proposals(KSAN_SPACE, [4], KSAN, sampler=sampler, seed=seed) for seed in (0, 1))
     assert not {p.spec.config_id for p in first[1:]} & {p.spec.config_id for p in second[1:]}
 
@@ -92,7 +104,7 @@ def test_a_choice_may_be_of_lists() -> None:
 
 @pytest.mark.parametrize("values", [None, [0.5]])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_no_proposal_stays_running(sampler: str, values: list[float] | None) -> None:
+def test_no_proposal_stays_running(sampler: Any, values: list[float] | None) -> None:
     """A running trial repels the sampler for ever; one without a value is pruned, and no value is made up."""
     _, sampling = cell_of(KSAN_SPACE, KSAN, sampler=sampler)
     for _ in range(3):
@@ -104,10 +116,10 @@ def test_no_proposal_stays_running(sampler: str, values: list[float] | None) -> 
     assert {trial.values and trial.values[0] for trial in known} == {values and values[0]}
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", OF_SIZE)
 @pytest.mark.parametrize(("values", "fidelity"), [(None, 1.0), ([0.5, 3.0], 0.5)])
 def test_no_proposal_stays_running_where_there_are_two_objectives(
-    sampler: str, values: list[float] | None, fidelity: float
+    sampler: Any, values: list[float] | None, fidelity: float
 ) -> None:
     """Optuna's report and should_prune raise there; a stopped trial is told as pruned all the same."""
     _, sampling = cell_of({"student.width": {"int": [2, 4]}}, sampler=sampler)
@@ -118,7 +130,7 @@ def test_no_proposal_stays_running_where_there_are_two_objectives(
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_stopped_proposal_is_told_as_pruned_with_its_fidelity_and_never_as_complete(sampler: str) -> None:
+def test_a_stopped_proposal_is_told_as_pruned_with_its_fidelity_and_never_as_complete(sampler: Any) -> None:
     _, sampling = cell_of(KSAN_SPACE, KSAN, sampler=sampler)
     for proposal in sampling.ask(2):
         sampling.tell(proposal.number, [0.25], fidelity=1 / 3)
@@ -178,13 +190,13 @@ floats = st.floats(1e-6, 1e6)
 @given(st.tuples(floats, floats).filter(lambda pair: pair[0] < pair[1]), st.booleans())
 def test_every_float_domain_has_optunas_form(bounds: tuple[float, float], log: bool) -> None:
     domain = TypeAdapter(Domain).validate_python({"float": list(bounds), "log": log})
-    told: Any = distribution(domain)
+    told: Any = forms("x", domain)["x"]
     assert (told.low, told.high, told.log) == (*bounds, log)
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.floats(0.01, 0.4), st.floats(0.5, 1), st.integers(1, 3), st.integers(4, 8), st.sampled_from(SAMPLERS))
-def test_proposals_lie_within_their_space(low: float, high: float, few: int, many: int, sampler: str) -> None:
+@given(st.floats(0.01, 0.4), st.floats(0.5, 1), st.integers(1, 3), st.integers(4, 8), st.sampled_from(SAMPLERS[:4]))
+def test_proposals_lie_within_their_space(low: float, high: float, few: int, many: int, sampler: Any) -> None:
     space = {
         "training.learning_rate": {"float": [low, high]},
         "training.batch_size": {"int": [2 * few, 2 * many], "step": 2},

@@ -17,9 +17,9 @@ from harness.models.resnet import ResNet
 from harness.search.carry_out import refuse_changed
 from harness.source import SpecError
 from harness.store.parquet import Store
+from harness.study.domains import FloatRange
 from harness.study.plan import plan
 from harness.study.shelf import NotOnShelfError, everything, find
-from harness.study.space import FloatRange
 from harness.study.study import SEARCH_SEEDS, TPE, Study, base_trial, load_study
 from harness.train.optim import Steps, Training
 from tests.data.own import as_parquet

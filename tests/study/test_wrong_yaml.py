@@ -238,12 +238,13 @@ SPACES = [
     ("{method.weights.logits: {choice: []}}", f"{LOGITS}.choice [] has 0 items; it needs at least 1"),
     (
         "{method.weights.logits: [1, 2]}",
-        f"{LOGITS} [1, 2] is no domain; write {{choice: […]}}, {{float: [low, high]}} or {{int: [low, high]}}",
+        f"{LOGITS} [1, 2] is no domain; "
+        "write {choice: […]}, {float: [low, high]}, {int: [low, high]} or {subset: […]}",
     ),
     (
         "{method.weights.logits: {flat: [1, 2]}}",
         f'{LOGITS} {{"flat": [1, 2]}} is no domain; '
-        "write {choice: […]}, {float: [low, high]} or {int: [low, high]}",
+        "write {choice: […]}, {float: [low, high]}, {int: [low, high]} or {subset: […]}",
     ),
     ("{method.weights.logits: {float: [1, 2], lg: true}}", f"{LOGITS}.lg is not a field here; did you mean log?"),
     ("{method.weights.logits: {float: [1, 2, 3]}}", f"{LOGITS}.float [1, 2, 3] has 3 items; it takes at most 2"),
@@ -285,7 +286,7 @@ SPACE_FILES = [
     (
         "training.learning_rate: {float: [0.1, 1]}\n\n# remark\nmethod.weights.squeezed: 3\n",
         "mine.yaml:4: method.weights.squeezed 3 is no domain; "
-        "write {choice: […]}, {float: [low, high]} or {int: [low, high]}",
+        "write {choice: […]}, {float: [low, high]}, {int: [low, high]} or {subset: […]}",
     ),
     (
         "training.learning_rate: {float: [0.1, 1]}\n\nmethod.weights.squeezd: {float: [0, 1]}\n",
@@ -395,7 +396,8 @@ def test_a_space_is_checked_by_itself_too(tmp_path: Path) -> None:
     (problems,) = check_files([str(path)]).values()
     assert [str(problem).replace(f"{tmp_path}/", "") for problem in problems] == [
         "mine.yaml:1: method.alpha.lgo is not a field here; did you mean log?",
-        "mine.yaml:2: method.beta 3 is no domain; write {choice: […]}, {float: [low, high]} or {int: [low, high]}",
+        "mine.yaml:2: method.beta 3 is no domain; "
+        "write {choice: […]}, {float: [low, high]}, {int: [low, high]} or {subset: […]}",
     ]
 
 

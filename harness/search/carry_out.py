@@ -10,6 +10,7 @@ from harness.data.splits import cut
 from harness.record import TrialRecord
 from harness.search.agenda import Agenda
 from harness.search.display import Display
+from harness.search.draining import interrupts_drain
 from harness.search.runner import Runner
 from harness.source import UserError, shown
 from harness.spec import differences
@@ -48,7 +49,7 @@ def carry_out(
         display.resume(agenda)
         if not agenda.is_finished:
             prepare()
-        with display:
+        with display, interrupts_drain(agenda):
             runner.run(agenda)
     return agenda.failed
 

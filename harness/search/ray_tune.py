@@ -25,6 +25,7 @@ import ray
 import torch
 from filelock import FileLock
 from ray import tune
+from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from ray.tune.search import Searcher
 
 from harness.record import EpochRecord
@@ -43,6 +44,8 @@ RETRIES = 2
 
 _SCRATCH, _LOCK = "ray-", "driver.lock"
 """What Ray's own files lie in while a driver lives, and the lock by which one tells that it does."""
+_DRAINING = "ksan-harness-draining"
+"""What a driver puts on Ray's blackboard, with its job's id, for its workers to read between two epochs."""
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -114,6 +117,7 @@ class RayRunner:
                 name="packs",
                 storage_path=str(scratch / "tune"),
                 verbose=0,
+                callbacks=[_Drain(source.agenda)],
             ),
         )
 
@@ -131,8 +135,8 @@ def _interrupts_deferred() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        for number in came[:2]:  # the first drains, the second stops at once
+            signal.raise_signal(number)
 
 
 def _sweep() -> None:
@@ -174,12 +178,18 @@ class _Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         news: list[EpochRecord | Account] = []
         until = time.monotonic() + SLICE
+        if _internal_kv_get(_draining()):
+            self._news.close()
         while time.monotonic() < until:
             item = next(self._news, None)
             if item is None:
                 return {"news": news, "done": True}
             news.append(item)
         return {"news": news, "done": False}
+
+    def cleanup(self) -> None:
+        """Closes what runs, which keeps its checkpoint."""
+        self._news.close()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep themselves."""
@@ -191,6 +201,26 @@ class _Worker(tune.Trainable):
 def _news(pack: Pack, workshop: Workshop, places: Places) -> Generator[EpochRecord | Account, None, None]:
     for assignment in pack:
         yield (yield from carry_out(assignment, workshop, places))
+
+
+def _draining() -> str:
+    return f"{_DRAINING}-{ray.get_runtime_context().get_job_id()}"
+
+
+class _Drain(tune.Callback):
+    """Tells the workers, at one of Tune's steps, that the agenda drains."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        self.agenda, self.is_told = agenda, False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing for Tune's own snapshots, which are never restored from."""
+        return {}
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self.agenda.is_draining and not self.is_told:
+            self.is_told = True
+            _internal_kv_put(_draining(), b"yes")
 
 
 class _Source(Searcher):
@@ -210,7 +240,7 @@ class _Source(Searcher):
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        if self.stopped_by or self.agenda.is_finished:
+        if self.stopped_by or self.agenda.is_draining or self.agenda.is_finished:
             finished: Any = Searcher.FINISHED  # a word, in a place typed for configs
             return finished  # type: ignore[no-any-return]
         pack = self._lost.popleft() if self._lost else self.agenda.next_pack()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Protocol
 
-from harness.record import EpochRecord
 from harness.search.agenda import Agenda, Pack
 from harness.train.account import Account, Places, carry_out
 from harness.train.workshop import Workshop
 
 
 class Runner(Protocol):
-    """Carries out packs until the agenda is finished."""
+    """Carries out packs until the agenda is finished or drains."""
 
     def run(self, agenda: Agenda) -> None:
-        """Returns when nothing is left; lets through what the agenda raises."""
+        """Returns when nothing is left, or what ran was closed in a drain; lets through what the agenda raises."""
 
 
 class InlineRunner:
@@ -27,19 +26,18 @@ class InlineRunner:
     def run(self, agenda: Agenda) -> None:
         """Runs packs one by one."""
         while pack := agenda.next_pack():
-            for account in accounts(pack, self.workshop, self.places, agenda.trained):
+            for account in accounts(pack, self.workshop, self.places, agenda):
                 agenda.ended(account)
 
 
-def accounts(
-    pack: Pack, workshop: Workshop, places: Places, trained: Callable[[EpochRecord], None]
-) -> Generator[Account, None, None]:
-    """The accounts of a pack's trials as they end; tells of each epoch on the way."""
+def accounts(pack: Pack, workshop: Workshop, places: Places, agenda: Agenda) -> Generator[Account, None, None]:
+    """The accounts of a pack's trials as they end; tells of each epoch on the way, and ends early in a drain."""
     for assignment in pack:
         epochs = carry_out(assignment, workshop, places)
-        while True:
+        while not agenda.is_draining:
             try:
-                trained(next(epochs))
+                agenda.trained(next(epochs))
             except StopIteration as end:
                 yield end.value
                 break
+        epochs.close()

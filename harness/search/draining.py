@@ -1,0 +1,46 @@
+"""Draining: Ctrl-C and SIGTERM in two stages, the first of which loses nothing.
+
+    first    the agenda drains: runners hand out nothing more and close what runs, which keeps its checkpoint
+    second   KeyboardInterrupt at once, as after `GRACE` seconds of an epoch that does not end
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from harness.search.agenda import Agenda
+
+GRACE = 3.5
+"""Seconds that what runs has to reach the end of an epoch; Ray's end takes up to one more."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def interrupts_drain(agenda: Agenda) -> Iterator[None]:
+    """Turns a first signal within the block into a drain; raises `KeyboardInterrupt` at its end, or at a second one."""
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        agenda.drain()
+        for each in _SIGNALS:
+            signal.signal(each, before[each])
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.setitimer(signal.ITIMER_REAL, GRACE)
+        drained.append(number)
+
+    drained: list[int] = []
+    before = {number: signal.getsignal(number) for number in (*_SIGNALS, signal.SIGALRM)}
+    for number in _SIGNALS:
+        signal.signal(number, drain)
+    try:
+        yield
+        if drained and not agenda.is_finished:
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if not drained:  # or whoever was there before has ruled on signals since
+            for number in _SIGNALS:
+                signal.signal(number, before[number])
+        signal.signal(signal.SIGALRM, before[signal.SIGALRM])

@@ -1,7 +1,7 @@
 """Draining: Ctrl-C and SIGTERM in two stages, the first of which loses nothing.
 
-    first    the agenda drains: runners hand out nothing more and close what runs, which keeps its checkpoint
-    second   KeyboardInterrupt at once, as after `GRACE` seconds of an epoch that does not end
+first    the agenda drains: runners hand out nothing more and close what runs, which keeps its checkpoint
+second   KeyboardInterrupt at once, as after `GRACE` seconds of an epoch that does not end
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from types import FrameType
 
 from harness.search.agenda import Agenda
 
-GRACE = 3.5
-"""Seconds that what runs has to reach the end of an epoch; Ray's end takes up to one more."""
+GRACE = 2.0
+"""Seconds that what runs has to reach the end of an epoch; Ray and Python take two more to end on two busy cores."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -135,8 +135,8 @@ def _interrupts_deferred() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came[:2]:  # the first drains, the second stops at once
-            signal.raise_signal(number)
+        for held_back in came[:2]:  # the first drains, the second stops at once
+            signal.raise_signal(held_back)
 
 
 def _sweep() -> None:

@@ -144,7 +144,8 @@ class Resumption:
     """Where a running trial keeps itself, and how often (seconds of training between two saves)."""
 
     path: Path
-    every: float = 30.0
+    every: float = 2.0
+    """Less than a drain waits for: an epoch that is too long for it is all that is lost."""
 
 
 @dataclass(frozen=True)

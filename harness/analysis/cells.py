@@ -135,3 +135,8 @@ def groups(rows: pd.DataFrame, by: Iterable[str]) -> list[tuple[dict[str, object
         values = pd.Series(list(key) if isinstance(key, tuple) else [key], index=keys, dtype="object")
         found.append(({str(name): value for name, value in values.where(values.notna(), None).items()}, members))
     return found
+
+
+def microseconds(members: pd.DataFrame) -> float:
+    """The median latency of one image over some trials, in microseconds; NaN where none was measured."""
+    return 1e6 * float(pd.to_numeric(members["latency"]).median())

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.analysis.cells import CELL, COMPARABLE, full_length, groups, with_fingerprint
+from harness.analysis.cells import CELL, COMPARABLE, full_length, groups, microseconds, with_fingerprint
 
 _COLUMNS = [
     *("study", *CELL, "method", "config_id", "proposal"),
-    *("accuracy", "n", "ended", "is_whole", "params", "macs", "train_seconds", "finished_at", "evidence"),
+    *("accuracy", "n", "ended", "is_whole", "params", "macs", "latency", "train_seconds", "finished_at", "evidence"),
     *COMPARABLE[1:],
 ]
 
@@ -22,7 +22,7 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
 
     `accuracy` is the mean on validation over the `n` full-length replicates of `ended`; NaN where there is
     none. `is_whole` says that no replicate diverged, failed or was stopped: a mean over the survivors
-    alone would flatter the config. `train_seconds` is the sum over all replicates.
+    alone would flatter the config. `latency` is as of `microseconds`. `train_seconds` is the sum over all replicates.
     """
     searched = with_fingerprint(trials[trials["purpose"] == "search"])
     rows = [_config(members) for _, members in groups(searched, ["study", *CELL, "config_id", *COMPARABLE[1:]])]
@@ -41,6 +41,7 @@ def _config(members: pd.DataFrame) -> dict[str, object]:
         "is_whole": len(valued) == len(members),
         "params": int(members["params"].max()),
         "macs": int(members["macs"].max()),
+        "latency": microseconds(members),
         "train_seconds": float(members["train_seconds"].sum()),
         "finished_at": members["finished_at"].max(),
         "evidence": "validation",

@@ -17,13 +17,13 @@ from typing import cast
 
 import pandas as pd
 
-from harness.analysis.cells import CELL, COMPARABLE, full_length, groups, with_fingerprint
+from harness.analysis.cells import CELL, COMPARABLE, full_length, groups, microseconds, with_fingerprint
 from harness.analysis.statistics import difference, estimate
 
 ALPHA = 0.05
 _COLUMNS = [
     *("rank", "study", *CELL, "method", "accuracy", "sd", "low", "high", "n", "seeds", "lost"),
-    *("params", "macs", "train_seconds", "validation", "validation_n", "confirmed_validation"),
+    *("params", "macs", "latency", "train_seconds", "validation", "validation_n", "confirmed_validation"),
     *("config_id", "trial_id", "command", "accuracies", "evidence", *COMPARABLE[1:]),
 ]
 
@@ -33,6 +33,7 @@ def confirmed_rows(trials: pd.DataFrame) -> pd.DataFrame:
 
     accuracy, sd, low, high   over the `n` seeds, fractions; the interval is 95 %, missing for one seed
     lost                      confirmation trials that ended without a test accuracy
+    latency                   as of `microseconds`
     train_seconds             mean of one confirmation trial
     validation, validation_n  mean over the search's replicates, and how many
     confirmed_validation      mean on validation over the confirmation's fresh seeds
@@ -47,7 +48,7 @@ def confirmed_rows(trials: pd.DataFrame) -> pd.DataFrame:
         for key, members in groups(confirmations, ["study", *CELL, "config_id", *COMPARABLE[1:]])
         if len(_read_on_test(members))
     ]
-    table = pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(["sd", "low", "high"], float))
+    table = pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(["sd", "low", "high", "latency"], float))
     table = table.sort_values([*COMPARABLE, "accuracy", "config_id"], ascending=[True] * 3 + [False, True])
     table["rank"] = [rank for _, members in groups(table, COMPARABLE) for rank in ranks(members)]
     return table.reset_index(drop=True)
@@ -76,6 +77,7 @@ def _row(members: pd.DataFrame, searched: pd.DataFrame) -> dict[str, object]:
         "lost": len(members) - len(read),
         "params": int(first["params"]),
         "macs": int(first["macs"]),
+        "latency": microseconds(read),
         "train_seconds": float(read["train_seconds"].mean()),
         "validation": float(searched["validation_accuracy"].mean()),
         "validation_n": int(searched["validation_accuracy"].notna().sum()),

@@ -37,23 +37,27 @@ def confirmed_tables(confirmed: pd.DataFrame, front: pd.DataFrame) -> list[Table
         shared = members["rank"].value_counts()
         several = members["teacher"].nunique() > 1
         with_teacher: list[tuple[str, Kind]] = [("teacher", "name")] if several else []
+        is_measured = bool(members["latency"].notna().any())
+        with_latency: list[tuple[str, Kind]] = [("µs", "number")] if is_measured else []
         columns: list[tuple[str, Kind]] = [
             *(("rank", "number"), ("student", "name"), ("arm", "name")),
             *with_teacher,
             *(("test, %", "number"), ("sd", "number"), ("seeds", "number"), ("val., %", "number")),
-            *(("params", "number"), ("MACs", "number"), ("train", "number"), ("front", "name")),
+            *(("params", "number"), ("MACs", "number")),
+            *with_latency,
+            *(("train", "number"), ("front", "name")),
             ("reproduce", "code"),
         ]
         rows = []
         for _, row in members.iterrows():
             rank = f"{row['rank']}{'=' if int(shared[row['rank']]) > 1 else ''}"
             teacher = [optional(row["teacher"])] if several else []
-            rows.append([rank, row["student"], row["arm"], *teacher, *_measured(row, standing)])
+            rows.append([rank, row["student"], row["arm"], *teacher, *_measured(row, standing, is_measured)])
         tables.append(Table(group_title(key), columns, rows))
     return tables
 
 
-def _measured(row: pd.Series, standing: set[str]) -> list[str]:
+def _measured(row: pd.Series, standing: set[str], has_latency: bool) -> list[str]:
     return [
         f"{percent(row['accuracy'])} {plus_minus(row['low'], row['high'])}",
         percent(row["sd"]),
@@ -61,6 +65,7 @@ def _measured(row: pd.Series, standing: set[str]) -> list[str]:
         percent(row["validation"]),
         count(row["params"]),
         count(row["macs"]),
+        *([count(row["latency"])] if has_latency else []),
         duration(row["train_seconds"]),
         "yes" if row["config_id"] in standing else "",
         row["command"],

@@ -17,7 +17,7 @@ from harness.analysis.wording import count, counted, percent, plus_minus, round_
 from harness.report.canvas import canvas, log_range, round_ticks
 from harness.report.palette import NEUTRAL, Look, lines, plain
 
-SIZES = {"params": "parameters", "macs": "multiply-adds an image"}
+SIZES = {"params": "parameters", "macs": "multiply-adds an image", "latency": "microseconds an image"}
 
 
 def accuracy_against_size(

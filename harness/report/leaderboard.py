@@ -25,7 +25,7 @@ from harness.report.content import group_title, optional
 from harness.store.query import Run, read_run
 
 _RANKS = "Rows that share a rank (=) cannot be told apart; * stands on the front."
-_SIZES = ("params", "macs")
+_SIZES = ("params", "macs", "latency")
 _NARROW = 60
 """Columns of a terminal below which numbers fold too: otherwise they would leave no room for names."""
 _LITERAL = str.maketrans({"&": "&amp;", "<": "&lt;", "|": "&#124;"} | {sign: f"\\{sign}" for sign in "\\`*_[]~$#!"})
@@ -156,6 +156,7 @@ def _columns(board: Board) -> dict[str, tuple[bool, Callable[[pd.Series], str]]]
         "n": (True, lambda row: str(row["n"])),
         "params": (True, lambda row: count(row["params"])),
         "MACs": (True, lambda row: count(row["macs"])),
+        "µs": (True, (lambda row: count(row["latency"])) if rows["latency"].notna().any() else None),
         "train": (True, (lambda row: duration(row["train_seconds"])) if confirmed else None),
     }
     return {name: (is_number, said) for name, (is_number, said) in columns.items() if said is not None}

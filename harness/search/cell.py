@@ -11,12 +11,12 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, log10
 from statistics import fmean
-from typing import Literal
 
 from harness.record import TrialRecord
 from harness.search.sampling import Proposal, Sampling
 from harness.study.plan import Cell, Plan, confirmation, replicate
 from harness.study.stopping import Standing, survive
+from harness.study.study import Size
 from harness.train.account import Assignment
 
 
@@ -74,9 +74,9 @@ class Tried:
         """What the config cost."""
         return sum(trial.epochs_done for trial in self.trials)
 
-    def size(self, objective: Literal["params", "macs"]) -> int:
-        """The student's size, which no training changes."""
-        return self.trials[0].params if objective == "params" else self.trials[0].macs
+    def size(self, objective: Size) -> float:
+        """The student's size, which no training changes; a latency as its first trial measured it."""
+        return float(getattr(self.trials[0], objective))
 
 
 def search_cell(cell: Cell, plan: Plan) -> Steps:
@@ -102,7 +102,12 @@ def search_cell(cell: Cell, plan: Plan) -> Steps:
         yield Wish(
             tuple(
                 Assignment(
-                    confirmation(proposal.spec, seed), study.name, cell.arm.name, proposal.number, proposal.point
+                    confirmation(proposal.spec, seed),
+                    study.name,
+                    cell.arm.name,
+                    proposal.number,
+                    proposal.point,
+                    measures_latency=study.spec.objectives.size == "latency",
                 )
                 for proposal in best
                 for seed in study.spec.confirm.seeds
@@ -206,6 +211,7 @@ class _Batches:
                 self.cell.arm.name,
                 proposal.number,
                 proposal.point,
+                measures_latency=self.plan.study.spec.objectives.size == "latency",
             )
             for seed in self.plan.search_seeds
         ]

@@ -125,23 +125,29 @@ class Confirm(Spec):
         return seeds
 
 
+Size = Literal["params", "macs", "latency"]
+
+
 class Objectives(Spec):
     """What is good: accuracy, and a size."""
 
     accuracy: Literal["max"] = "max"
     params: Literal["min"] | None = None
     macs: Literal["min"] | None = None
+    """Multiply-adds of one image."""
+    latency: Literal["min"] | None = None
+    """Seconds for one image, measured on the trial's device before it trains; what else runs there is in it."""
 
     @model_validator(mode="after")
     def _has_one_size(self) -> Objectives:
-        if (self.params is None) == (self.macs is None):
-            raise ValueError("name one size to minimise, params or macs")
+        if sum(way is not None for way in (self.params, self.macs, self.latency)) != 1:
+            raise ValueError("name one size to minimise: params, macs or latency")
         return self
 
     @property
-    def size(self) -> Literal["params", "macs"]:
+    def size(self) -> Size:
         """The size that is minimised."""
-        return "params" if self.params else "macs"
+        return "params" if self.params else "macs" if self.macs else "latency"
 
 
 class Resources(Spec):

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
@@ -25,9 +25,10 @@ import torch
 from pydantic import ValidationError
 
 import harness
+from harness.files import replacing
 from harness.record import EpochRecord, Provenance, TrialRecord
 from harness.store.parquet import now
-from harness.train.cost import size
+from harness.train.cost import latency, size
 from harness.train.evaluate import Score, evaluate
 from harness.train.seeds import state_digest
 from harness.train.teachers import save_weights
@@ -48,6 +49,8 @@ class Assignment:
     attempt: int = 1
     until: int | None = None
     """The epoch after which the trial pauses, for its search to decide whether it goes on; None for its last."""
+    measures_latency: bool = False
+    """Whether the student's latency is measured before it trains, which takes a moment and changes no number."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,10 @@ def carry_out(
     if workshop.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(workshop.device)
     epochs: list[EpochRecord] = []
+    speed: float | None = None
     try:
+        if assignment.measures_latency:
+            speed = _latency(assignment.spec, workshop, places)
         finished = yield from _watched(_run(assignment.spec, workshop, places), epochs, assignment.until)
         if finished is None:
             record = _paused(assignment, workshop, started, epochs)
@@ -87,7 +93,9 @@ def carry_out(
                 _put_away(assignment.spec, finished[0], places)
     except Exception as error:
         record = replace(failed(assignment, error, started), epochs_done=len(epochs))
-    return Account(replace(record, wall_seconds=time.perf_counter() - began, finished_at=now()), tuple(epochs))
+    return Account(
+        replace(record, latency=speed, wall_seconds=time.perf_counter() - began, finished_at=now()), tuple(epochs)
+    )
 
 
 Finished = tuple[Outcome, Score | None, str | None]
@@ -125,11 +133,29 @@ def _paused(assignment: Assignment, workshop: Workshop, started: datetime, epoch
     )
 
 
+def _latency(spec: TrialSpec, workshop: Workshop, places: Places | None) -> float:
+    """Seconds for one image on the trial's device, the median after a warm-up; of a trial that goes on, as before.
+
+    A second measurement of a paused trial would be another number, and its search would be told two sizes.
+    """
+    kept = places.checkpoints / f"{spec.id}.latency" if places else None
+    if kept and kept.exists():
+        with suppress(ValueError):
+            return float(kept.read_text())
+    found = latency(spec.student, spec.data.shape, spec.data.classes, workshop.device).median
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as temporary:
+            temporary.write_text(repr(found))
+    return found
+
+
 def _put_away(spec: TrialSpec, outcome: Outcome, places: Places) -> None:
     """Keeps a confirmed student, and no checkpoint of what ended."""
     if spec.purpose == "confirmation" and outcome.status == "completed":
         save_weights(outcome.student, places.students / f"{spec.id}.safetensors")
-    (places.checkpoints / f"{spec.id}.pt").unlink(missing_ok=True)
+    for kept in ("pt", "latency"):
+        (places.checkpoints / f"{spec.id}.{kept}").unlink(missing_ok=True)
 
 
 def _watched(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from harness.report.leaderboard import leaderboard_rows
+from harness.report.page import write_report
 from harness.search.agenda import TooManyFailuresError
 from harness.search.carry_out import ChangedStudyError, fetch_data, refuse_changed
 from harness.source import MissingError
@@ -180,3 +182,21 @@ def test_a_search_over_the_size_confirms_a_front(sampler: str, tmp_path: Path) -
         if not any(other != mine and other[0] >= mine[0] and other[1] >= mine[1] for other in values.values())
     }
     assert confirmed == front
+
+
+def test_a_search_by_latency_goes_on_with_the_latencies_of_its_record(tmp_path: Path) -> None:
+    """Measured anew they would be other numbers, and its proposals others than those on disk."""
+    arm = {"method": {"name": "scratch"}, "space": {"student.width": {"int": [2, 9]}}}
+    searched = {"trials": 6, "replicates": 1, "batch": 2, "sampler": {"name": "tpe", "startup": 2}}
+    content = tiny(arms=[arm], search=searched, objectives={"accuracy": "max", "latency": "min"})
+    store, failed, _ = search(tmp_path / "tiny", content)
+    assert failed == []
+    assert all(trial.latency for trial in store.trials())
+    for path in [path for trial in store.trials()[-2:] for path in store.root.glob(f"*/{trial.trial_id}*")]:
+        path.unlink()
+    before = files(store)
+    again, _, _ = search(tmp_path / "tiny", content)
+    assert {name: kept for name, kept in files(again).items() if name in before} == before
+    (board,) = leaderboard_rows([store.root])
+    assert board.front["latency"].between(1, 1e5).all()  # microseconds an image
+    assert "microseconds an image" in write_report(store.root).read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,27 @@ def test_a_completed_trial_tells_what_it_came_to(workshop: Workshop) -> None:
     assert (trial.provenance.device, trial.provenance.threads) == ("cpu", 1)
     assert trial.provenance.data_fingerprint == workshop.data(DATA).fingerprint
     assert 0 < trial.train_seconds < trial.wall_seconds
+
+
+def test_a_latency_is_measured_where_it_is_asked_for_and_changes_no_number(workshop: Workshop, places: Places) -> None:
+    spec = small_trial()
+    (_, plain), (_, timed) = (
+        exhausted(carry_out(Assignment(spec, "small", "an arm", measures_latency=asked), workshop, places))
+        for asked in (False, True)
+    )
+    assert plain.trial.latency is None
+    assert 0 < timed.trial.latency < 0.1  # seconds an image
+    assert timed.trial.student_digest == plain.trial.student_digest
+    assert list(places.checkpoints.iterdir()) == []
+
+
+def test_a_paused_trial_has_the_latency_of_its_first_measurement(workshop: Workshop, places: Places) -> None:
+    assignment = Assignment(small_trial(), "small", "an arm", until=1, measures_latency=True)
+    (_, paused), (_, whole) = (
+        exhausted(carry_out(replace(assignment, until=until), workshop, places)) for until in (1, None)
+    )
+    assert (paused.trial.status, whole.trial.status) == ("stopped", "completed")
+    assert paused.trial.latency == whole.trial.latency
 
 
 @pytest.mark.parametrize("purpose", ["search", "teacher"])

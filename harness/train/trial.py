@@ -139,6 +139,10 @@ class TeacherSide:
     digest: str
 
 
+SAVING = 20
+"""Training takes at least so many times as long as saving it does, however large a network and slow a disk."""
+
+
 @dataclass(frozen=True)
 class Resumption:
     """Where a running trial keeps itself, and how often (seconds of training between two saves)."""
@@ -186,7 +190,7 @@ def run_trial(
         seconds, records = saved
         yield from records
 
-    saved_at = seconds
+    saved_at, last_save_took = seconds, 0.0
     for epoch in range(len(records), training.epochs):
         began = time.perf_counter()
         order = torch.Generator().manual_seed(spec.seeds.stream("data", epoch))
@@ -244,9 +248,10 @@ def run_trial(
             seconds=spent,
         )
         records.append(record)
-        if resumption and (seconds - saved_at >= resumption.every or is_last):
+        if resumption and (seconds - saved_at >= max(resumption.every, SAVING * last_save_took) or is_last):
+            saving_began = time.perf_counter()
             state.save(resumption.path, trial_id, seconds, records)
-            saved_at = seconds
+            saved_at, last_save_took = seconds, time.perf_counter() - saving_began
         try:
             yield record
         except GeneratorExit:  # whoever iterates stops here, and may go on later

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from tests.faults.processes import (
+    LONGER,
     LONGER_TRIALS,
     alive,
     assert_whole,
@@ -27,6 +30,7 @@ from tests.faults.processes import (
     wait_for,
     workers,
 )
+from tests.search.inline import numbers, search
 
 AFTER = 3
 """Trials on disk when the blow falls."""
@@ -133,3 +137,17 @@ def test_a_second_search_of_a_run_is_refused(tmp_path: Path) -> None:
     assert "another search is writing" in second.stdout
     assert "Traceback" not in second.stdout
     assert trial_files(tmp_path) == {}
+
+
+def test_a_clock_that_jumps_changes_no_number_and_no_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set back by hours in the middle of a run, then ahead by years: times in records are for reading alone."""
+    quiet, _, _ = search(tmp_path / "quiet" / "tiny", LONGER)
+    jumps = itertools.cycle((timedelta(hours=-5), timedelta(days=4000), timedelta()))
+    for module in ("harness.train.account", "harness.store.parquet"):
+        monkeypatch.setattr(f"{module}.now", lambda: datetime.now(UTC) + next(jumps))
+    jumping, failed, _ = search(tmp_path / "jumping" / "tiny", LONGER)
+    assert not failed
+    assert numbers(jumping) == numbers(quiet)
+    assert all(trial.wall_seconds > 0 for trial in jumping.trials())
+    _, _, said = search(tmp_path / "jumping" / "tiny", LONGER)
+    assert f"Continuing: {LONGER_TRIALS} trials are on disk" in said

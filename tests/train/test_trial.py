@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
 from harness.distill.l2 import L2
 from harness.distill.method import Method
+from harness.record import EpochRecord
 from harness.train.seeds import state_digest
 from harness.train.trial import Outcome, Resumption, TrialSpec, run_trial
 from harness.train.workshop import Workshop, drained
@@ -270,6 +272,24 @@ def test_a_trial_that_is_closed_keeps_itself_where_it_is(workshop: Workshop, tmp
     assert records[:2] == stopped
     assert timeless(records) == timeless(expected)
     assert state_digest(end.student) == state_digest(whole.student)
+
+
+def test_a_slow_disk_is_written_to_less_often(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves = []
+
+    def slow(self: object, path: Path, trial_id: str, seconds: float, records: list[EpochRecord]) -> None:
+        saves.append(len(records))
+        until = time.perf_counter() + 0.2
+        while time.perf_counter() < until:
+            pass
+
+    monkeypatch.setattr("harness.train.trial._State.save", slow)
+    run(small_trial(training__epochs=8), workshop, tmp_path / "kept.pt")  # a second of training at most
+    assert saves[0] == 1  # `run` asks for a save after every epoch
+    assert len(saves) < 8
+    assert saves[-1] == 8
 
 
 def test_the_last_epoch_is_always_kept(workshop: Workshop, tmp_path: Path) -> None:

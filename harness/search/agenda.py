@@ -139,13 +139,13 @@ class Agenda:
             pack = (self._waiting.popleft(),)
         else:
             return None
-        self._running.update({assignment.spec.id: assignment for assignment in pack})
+        self._running.update({assignment.id: assignment for assignment in pack})
         for watcher in self.watchers:
             watcher.began(pack)
         return pack
 
     def _is_one_alone(self) -> bool:
-        return any(one.spec.id in self._running for one in self._solitary)
+        return any(one.id in self._running for one in self._solitary)
 
     @property
     def is_finished(self) -> bool:
@@ -158,7 +158,7 @@ class Agenda:
 
     def is_running(self, assignment: Assignment) -> bool:
         """Whether this attempt of a trial was handed out and has not ended."""
-        running = self._running.get(assignment.spec.id)
+        running = self._running.get(assignment.id)
         return running is not None and (running.attempt, running.until) == (assignment.attempt, assignment.until)
 
     def trained(self, epoch: EpochRecord) -> None:
@@ -181,7 +181,7 @@ class Agenda:
         if trial.error_class == MissingError.__name__:
             raise MissingError(trial.error_message)
         del self._running[trial.trial_id]
-        self._solitary = deque(one for one in self._solitary if one.spec.id != trial.trial_id)
+        self._solitary = deque(one for one in self._solitary if one.id != trial.trial_id)
         account = self._with_earlier_legs(account)
         if trial.status == "stopped":
             self._pause(account, assignment)
@@ -251,14 +251,14 @@ class Agenda:
 
     def _news(self, assignment: Assignment) -> News | None:
         """What came of an assignment; None where nothing did yet, or nothing will."""
-        id = assignment.spec.id
+        id = assignment.id
         trial = self._heard.get(id)
         if trial is None and id in self._paused and _reaches(self._paused[id].account.trial, assignment):
             trial = self._paused[id].account.trial
         return News(trial, self._accuracies.get(id, {})) if trial else None
 
     def _is_settled(self, wish: Wish) -> bool:
-        return all(self._news(one) or one.spec.id in self._withdrawn for one in wish.assignments)
+        return all(self._news(one) or one.id in self._withdrawn for one in wish.assignments)
 
     def _serve(self) -> None:
         """Sends every search on whose wish is settled."""
@@ -282,13 +282,13 @@ class Agenda:
         for id, why in wish.given_up.items():
             self._give_up(id, why)
         for assignment in reversed(wish.assignments):
-            id = assignment.spec.id
+            id = assignment.id
             if id in self._paused and not _reaches(self._paused[id].account.trial, assignment):
                 # It has begun, and others of its search wait for it.
                 line = self._solitary if id in self._needs_solitude else self._waiting
                 line.appendleft(replace(assignment, attempt=self._paused[id].attempt))
         for assignment in wish.assignments:
-            id = assignment.spec.id
+            id = assignment.id
             if id in self._paused:
                 continue
             if id not in self._listed:
@@ -307,8 +307,8 @@ class Agenda:
             self._serve()
 
     def _withdraw(self) -> None:
-        self._withdrawn.update(one.spec.id for one in self._waiting if one.proposal and one.spec.purpose == "search")
-        self._waiting = deque(one for one in self._waiting if one.spec.id not in self._withdrawn)
+        self._withdrawn.update(one.id for one in self._waiting if one.proposal and one.spec.purpose == "search")
+        self._waiting = deque(one for one in self._waiting if one.id not in self._withdrawn)
 
     def _tolerate(self, trial: TrialRecord) -> None:
         self._failed.pop(trial.trial_id, None)

@@ -162,7 +162,7 @@ class _Batches:
                     there[one.number] = Standing(1 - item.accuracies[epoch], self._size(item.trial))
             losers = self._losers(there, epoch)
             given_up |= {number: there[number].error for number in losers}
-            over |= {seeds[number][0].spec.id: why for number, why in losers.items()}
+            over |= {seeds[number][0].id: why for number, why in losers.items()}
             alive = [one for one in alive if one.number in there and one.number not in losers]
         rest = [(one.number, assignment) for one in alive for assignment in seeds[one.number]]
         news = yield Wish(tuple(assignment for _, assignment in rest), over)
@@ -170,7 +170,7 @@ class _Batches:
         for (number, assignment), item in zip(rest, news, strict=True):
             if item is None:
                 cut_short.add(number)
-                over |= {id: "the budget was spent" for id in trials[number] if id == assignment.spec.id}
+                over |= {id: "the budget was spent" for id in trials[number] if id == assignment.id}
             else:
                 trials[number][item.trial.trial_id] = item.trial
         if over:

@@ -78,7 +78,7 @@ class Display:
     def began(self, pack: Pack) -> None:
         """Notes a pack that a worker took."""
         for assignment in pack:
-            self.running[assignment.spec.id] = (pack, "starting")
+            self.running[assignment.id] = (pack, "starting")
 
     def trained(self, epoch: EpochRecord) -> None:
         """Notes a running trial's epoch."""
@@ -88,7 +88,7 @@ class Display:
 
     def paused(self, assignment: Assignment) -> None:
         """Notes that a trial waits at its rung."""
-        self.running.pop(assignment.spec.id, None)
+        self.running.pop(assignment.id, None)
 
     def ended(self, trial: TrialRecord) -> None:
         """Counts a trial that ended, and says so at times where there is no table."""

@@ -157,7 +157,7 @@ class _Parcel:
         self.pack = pack
 
     def __repr__(self) -> str:
-        return self.pack[0].spec.id
+        return self.pack[0].id
 
 
 class _Worker(tune.Trainable):
@@ -264,7 +264,7 @@ class _Source(Searcher):
 
         Tune's own retries leave out a worker that dies between two packs, with the next one in its hands.
         """
-        first = pack[0].spec.id
+        first = pack[0].id
         self._losses[first] += 1
         if self._losses[first] <= RETRIES:
             self._lost.append(pack)

@@ -17,7 +17,7 @@ from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +49,11 @@ class Assignment:
     attempt: int = 1
     until: int | None = None
     """The epoch after which the trial pauses, for its search to decide whether it goes on; None for its last."""
+
+    @cached_property
+    def id(self) -> str:
+        """The trial's id, worked out once: it is a hash of the whole spec."""
+        return self.spec.id
     measures_latency: bool = False
     """Whether the student's latency is measured before it trains, which takes a moment and changes no number."""
 

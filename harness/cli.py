@@ -69,6 +69,7 @@ class Shelf(StrEnum):
 
     STUDIES = "studies"
     SPACES = "spaces"
+    SAMPLERS = "samplers"
     METHODS = "methods"
     MODELS = "models"
     DATASETS = "datasets"

@@ -17,6 +17,7 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import optuna
 from optuna.trial import TrialState
@@ -97,10 +98,11 @@ class Sampling:
         trial = self._asked.pop(number, None)
         if trial is None:
             return
-        if values is not None and fidelity >= 1:
+        is_value = values is not None and all(map(isfinite, values))  # Optuna fails what has no number
+        if values is not None and is_value and fidelity >= 1:
             self._study.tell(trial, list(values))
             return
-        if values is not None:
+        if values is not None and is_value:
             trial.set_user_attr("fidelity", fidelity)
             trial.set_user_attr("values", list(values))
             if len(values) == 1:  # Optuna takes a report of a single objective only

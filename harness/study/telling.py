@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import torch
@@ -16,8 +16,10 @@ from harness.distill.catalog import AnyMethod
 from harness.models.architecture import Architecture
 from harness.models.catalog import AnyArchitecture
 from harness.models.pairing import PairedTap
-from harness.source import SpecError, read_yaml
+from harness.source import SpecError, read_yaml, shown
+from harness.study.domains import Value
 from harness.study.plan import Plan, predicted_seconds
+from harness.study.samplers import Sampler
 from harness.study.shelf import Kind, everything
 from harness.study.study import Budget, Search
 from harness.train.account import machine
@@ -51,11 +53,11 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
     console.print(
         Text(
             f"search: up to {spec.search.trials} configs × {spec.search.replicates} seeds a row, by "
-            f"{spec.search.sampler.name}; confirmation: best {confirm.best} × {len(confirm.seeds)} fresh seeds, "
+            f"{_settings(spec.search.sampler)}; confirmation: best {confirm.best} × {len(confirm.seeds)} fresh seeds, "
             f"the only reading of the test split"
         )
     )
-    for line in (*_stopping(spec.search), *_budget(spec.search.budget)):
+    for line in (*_limits(plan), *_stopping(spec.search), *_budget(spec.search.budget)):
         console.print(Text(line))
     seconds = plan.predicted_seconds
     console.print(
@@ -65,6 +67,30 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
             f"{_duration(seconds / workers)} on {workers} (to within a factor of two)"
         )
     )
+
+
+def _settings(sampler: Sampler) -> str:
+    """A sampler with its settings: `tpe (startup 5, candidates 24)`."""
+    named = (f"{name} {value}" for name, value in sampler.model_dump(exclude={"name"}, exclude_none=True).items())
+    return f"{sampler.name} ({said})" if (said := ", ".join(named)) else sampler.name
+
+
+def _limits(plan: Plan) -> Iterator[str]:
+    """What of the spaces is searched only at times, what is tried first, and what is never trained."""
+    spec = plan.study.spec
+    conditional = [(path, domain.when) for cell in plan.cells for path, domain in cell.space.items() if domain.when]
+    yield from dict.fromkeys(f"searched: {path} only where {_holding(when)}" for path, when in conditional)
+    if known := [f"{arm.name} {len(arm.known)}" for arm in spec.arms if arm.known]:
+        yield f"known points, tried after the defaults: {', '.join(known)}"
+    if spec.constraints:
+        limits = " and ".join(map(str, spec.constraints))
+        yield f"constraints: {limits}; a proposal that violates one is neither trained nor counted"
+    if spec.objectives.size == "latency":
+        yield "latency is measured on each trial's device before it trains; run nothing else there"
+
+
+def _holding(when: Mapping[str, Sequence[Value]]) -> str:
+    return " and ".join(f"{path} is {' or '.join(map(shown, values))}" for path, values in when.items())
 
 
 def _stopping(search: Search) -> Iterator[str]:
@@ -193,6 +219,7 @@ def _components(union: Any) -> list[tuple[str, str]]:
 _CONTENTS = {
     "studies": lambda: _files("studies"),
     "spaces": lambda: _files("search_spaces"),
+    "samplers": lambda: _components(Sampler),
     "methods": lambda: _components(AnyMethod),
     "models": lambda: _components(AnyArchitecture),
     "datasets": lambda: _components(AnyDataset),

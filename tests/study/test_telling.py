@@ -34,6 +34,36 @@ def test_a_plan_names_pairs_arms_sizes_runs_and_cost() -> None:
     assert "on 2" in text
 
 
+def test_a_plan_says_what_is_searched_at_times_tried_first_and_never_trained() -> None:
+    head = "method.discriminator.class_head"
+    space = {
+        head: {"choice": [True, False]},
+        "method.discriminator.mu": {"float": [0.3, 1], "when": {head: True, "student.depth": [8, 14]}},
+    }
+    arm = {"method": {"name": "ksan"}, "space": space, "known": [{head: False}]}
+    content = tiny(
+        arms=[arm],
+        constraints=["params <= 5e5"],
+        search__sampler="tpe",
+        objectives={"accuracy": "max", "latency": "min"},
+    )
+    text = told(print_plan, plan(study(content)), 1)
+    assert "by tpe (startup 5, candidates 24);" in text
+    assert f"searched: method.discriminator.mu only where {head} is true and student.depth is 8 or 14" in text
+    assert "known points, tried after the defaults: ksan 1" in text
+    assert "constraints: params <= 500000; a proposal that violates one is neither trained nor counted" in text
+    assert "latency is measured on each trial's device before it trains" in text
+
+
+def test_every_sampler_is_on_the_shelf_with_one_whole_sentence() -> None:
+    rows = [
+        line.split(maxsplit=1)
+        for line in told(lambda console_, screen: print_shelf("samplers", screen), 0).splitlines()
+    ]
+    assert [row[0] for row in rows[1:]] == ["tpe", "random", "nsga2", "nsga3", "gp", "cmaes", "qmc", "grid"]
+    assert all(row[1].rstrip().endswith(".") for row in rows[1:])
+
+
 def test_latency_is_told_for_one_image_and_for_a_batch_with_its_spread() -> None:
     text = told(print_latency, plan(study()), torch.device("cpu"))
     rows = [line.split() for line in text.splitlines() if line.split()[:1] in (["resnet8-w4"], ["resnet8-w2"])]

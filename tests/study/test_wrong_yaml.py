@@ -193,9 +193,12 @@ ADDED = [
     ("confirm: {seeds: 5}", "s.yaml:6: confirm.seeds 5 is no list; write [ … ]"),
     (
         "objectives: {params: min, macs: min}",
-        "s.yaml:6: objectives is refused: name one size to minimise, params or macs",
+        "s.yaml:6: objectives is refused: name one size to minimise: params, macs or latency",
     ),
-    ("objectives: {accuracy: max}", "s.yaml:6: objectives is refused: name one size to minimise, params or macs"),
+    (
+        "objectives: {accuracy: max}",
+        "s.yaml:6: objectives is refused: name one size to minimise: params, macs or latency",
+    ),
     ("objectives: {params: max}", 's.yaml:6: objectives.params "max" is not a choice; known: min'),
 ]
 

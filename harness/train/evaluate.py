@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.data.served import Split
+from harness.train.seeds import seeded
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,19 @@ class Score:
 
 @torch.inference_mode()
 def evaluate(network: nn.Module, split: Split) -> Score:
-    """Scores the network in eval mode and leaves it in the mode that it came in; one host sync."""
+    """Scores the network in eval mode and leaves it in the mode that it came in; one host sync.
+
+    A network that draws in eval mode too, as with a dropout that is never switched off, draws the same each time.
+    """
     was_training = network.training
     network.eval()
     device = split.labels.device
     correct = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
-    for images, labels in split.chunks():
-        logits = network(images).float()
-        correct += (logits.argmax(dim=1) == labels).sum()
-        loss += F.cross_entropy(logits, labels, reduction="sum").double()
+    with seeded(0, device):
+        for images, labels in split.chunks():
+            logits = network(images).float()
+            correct += (logits.argmax(dim=1) == labels).sum()
+            loss += F.cross_entropy(logits, labels, reduction="sum").double()
     network.train(was_training)
     return Score(int(correct) / len(split), float(loss) / len(split), len(split))

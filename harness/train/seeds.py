@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, Self
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -36,11 +38,26 @@ class Seeds(Spec):
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Lets everything that draws from torch's global generator draw from this seed; restores it after."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # the CPU's alone: networks are built there and moved
-        yield
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Lets everything that draws from a global generator draw from this seed; restores the generators after.
+
+    Those are torch's on the CPU, where networks are built, and on `device`, NumPy's and Python's: dropout and other
+    people's layers know no other.
+    """
+    devices = [device] if device and device.type == "cuda" else []
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        for each in devices:
+            with torch.cuda.device(each):
+                torch.cuda.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)
 
 
 def make_repeatable(threads: int) -> None:

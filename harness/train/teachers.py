@@ -196,7 +196,8 @@ def frozen_part(
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not (path.exists() and _filled(part, path)):
-            _pretrain(part, method, tapped, data)
+            with seeded(pretraining.seed, device):
+                _pretrain(part, method, tapped, data)
             save_weights(part, path)
     return part.eval().requires_grad_(False)
 

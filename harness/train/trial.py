@@ -25,7 +25,7 @@ from harness.data.catalog import AnyDataset
 from harness.data.placed import Placed
 from harness.data.served import TrialData
 from harness.distill.catalog import AnyMethod
-from harness.distill.method import Lesson, Pairing, Parts, TeacherPart
+from harness.distill.method import Lesson, Losses, Pairing, Parts, TeacherPart
 from harness.distill.scratch import Scratch
 from harness.files import file_digest, replacing
 from harness.models.catalog import AnyArchitecture
@@ -199,32 +199,33 @@ def run_trial(
         weights = spec.weights_in(epoch)
         sums = dict.fromkeys(("total", *weighed), torch.zeros((), device=device))
         student.train()
-        for index, batch in enumerate(data.batches(training.batch_size, order)):
-            rate = training.learning_rate_at(epoch * steps + index, training.epochs * steps)
-            set_learning_rate(learner, rate)
-            images = batch.images.contiguous(memory_format=_layout(spec))
+        with seeded(spec.seeds.stream("student", epoch), device):  # dropout draws from it
+            for index, batch in enumerate(data.batches(training.batch_size, order)):
+                rate = training.learning_rate_at(epoch * steps + index, training.epochs * steps)
+                set_learning_rate(learner, rate)
+                images = batch.images.contiguous(memory_format=_layout(spec))
 
-            targets = answers.of(batch)
-            with precision(spec, device):
-                said = tapped_student(images)
-            said = said.each(Tensor.float)
+                targets = answers.of(batch)
+                with precision(spec, device):
+                    said = tapped_student(images)
+                said = said.each(Tensor.float)
 
-            lesson = Lesson(batch.labels, batch.indices, draws)
-            losses = {name: loss.mean() for name, loss in method.losses(said, targets, lesson, parts).items()}
-            total = torch.stack([weights[name] * losses[name] for name in weighed if weights[name] > 0]).sum()
-            learner.zero_grad()
-            total.backward()
-            nn.utils.clip_grad_norm_(learnt, training.clip)
-            learner.step()
+                lesson = Lesson(batch.labels, batch.indices, draws)
+                losses = _means(method, method.losses(said, targets, lesson, parts), len(batch.labels))
+                total = torch.stack([weights[name] * losses[name] for name in weighed if weights[name] > 0]).sum()
+                learner.zero_grad()
+                total.backward()
+                nn.utils.clip_grad_norm_(learnt, training.clip)
+                learner.step()
 
-            if rival:
-                rival.zero_grad()
-                method.adversary_loss(said.each(Tensor.detach), targets, lesson, parts).backward()
-                rival.step()
+                if rival:
+                    rival.zero_grad()
+                    method.adversary_loss(said.each(Tensor.detach), targets, lesson, parts).backward()
+                    rival.step()
 
-            for name, loss in (("total", total), *losses.items()):
-                if name in sums:
-                    sums[name] = sums[name] + loss.detach()
+                for name, loss in (("total", total), *losses.items()):
+                    if name in sums:
+                        sums[name] = sums[name] + loss.detach()
 
         means = dict(zip(sums, (torch.stack(list(sums.values())) / steps).tolist(), strict=True))
         spent = time.perf_counter() - began
@@ -262,6 +263,24 @@ def run_trial(
     if score is None:  # every epoch came from the checkpoint
         score = evaluate(student, data.validation)
     return Outcome("completed", student, score, training.epochs, seconds)
+
+
+def _means(method: AnyMethod, losses: Losses, images: int) -> dict[str, Tensor]:
+    """The mean of each loss; raises `ValueError` for what is no loss an image, of which the mean would say nothing."""
+    absent = [name for name, weight in method.loss_weights.items() if weight > 0 and name not in losses]
+    if absent:
+        raise ValueError(
+            f"the method {method.name} weighs its loss {absent[0]} and gives {', '.join(losses) or 'none'}"
+        )
+    for name, loss in losses.items():
+        if not isinstance(loss, Tensor):
+            raise ValueError(f"the loss {name} of the method {method.name} is a {type(loss).__name__} and no tensor")
+        if loss.shape != (images,):
+            raise ValueError(
+                f"the loss {name} of the method {method.name} has the shape {tuple(loss.shape)} for {images} images; "
+                f"give one number an image, ({images},)"
+            )
+    return {name: loss.mean() for name, loss in losses.items()}
 
 
 def _fresh(

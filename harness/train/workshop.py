@@ -18,6 +18,7 @@ from harness.models.taps import Tapped
 from harness.record import EpochRecord
 from harness.spec import content_id
 from harness.train.answers import answers
+from harness.train.seeds import seeded
 from harness.train.teachers import Teacher, frozen_part, teacher
 from harness.train.trial import TeacherSide, TeacherSpec, TrialSpec, precision, teacher_trial
 
@@ -75,21 +76,16 @@ class Workshop:
     def _new_side(self, spec: TrialSpec, known: Teacher) -> TeacherSide:
         data, method = self.data(spec.data), spec.method
         assert spec.teacher is not None
-        with torch.no_grad():
+        with torch.no_grad(), seeded(0, self.device):
             logits = torch.cat([known.network(images) for images, _ in data.train.chunks()]).double()
         unmeasured = Pairing.of(spec.taps, data.train.labels, spec.data.classes)
         pairing = replace(unmeasured, logit_mean=float(logits.mean()), logit_spread=float(logits.std()))
         paths = {tap.name: tap.teacher for tap in spec.taps}
         tapped = Tapped(known.network, paths, spec.teacher.network.classifier)
         part = frozen_part(method, known, tapped, pairing, data, self._own_cache, self.device)
-        says = answers(
-            tapped,
-            method,
-            Parts(pairing, torch.nn.Identity(), None, part),
-            data,
-            precision(spec, self.device),
-            spec.training.epochs,
-        )
+        parts = Parts(pairing, torch.nn.Identity(), None, part)
+        with seeded(0, self.device):
+            says = answers(tapped, method, parts, data, precision(spec, self.device), spec.training.epochs)
         return TeacherSide(says, pairing, part, known.digest)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+import random
+
+import torch
+from torch import Tensor, nn
 
 
 def small(channels: int, classes: int, width: int = 4) -> nn.Module:
@@ -17,3 +20,25 @@ def small(channels: int, classes: int, width: int = 4) -> nn.Module:
         nn.Flatten(),
         nn.Linear(2 * width, classes),
     )
+
+
+class Forgetful(nn.Module):
+    """Draws from every global generator that other people's layers know."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(channels, 4, 3, padding=1), nn.ReLU(), nn.Dropout2d(0.3))
+        self.classifier = nn.Linear(4, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, channels, h, w) → logits (n, classes); always forgets something, in eval mode too."""
+        maps: Tensor = self.body(images)
+        if self.training:
+            maps = maps * torch.rand(()) + random.random()
+        logits: Tensor = self.classifier(nn.functional.dropout(maps.mean((2, 3)), 0.2))
+        return logits
+
+
+def forgetful(channels: int, classes: int) -> nn.Module:
+    """A network with dropout, some of which its author forgot to switch off."""
+    return Forgetful(channels, classes)

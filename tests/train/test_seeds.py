@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -21,14 +26,22 @@ def test_a_stream_follows_its_own_seed_alone() -> None:
     assert Seeds(student=1).stream("student") != Seeds().stream("student")
 
 
-def test_seeded_draws_repeat_and_leave_the_generator_as_it_was() -> None:
-    before = torch.get_rng_state()
-    with seeded(7):
-        first = torch.rand(3)
-    with seeded(7):
-        second = torch.rand(3)
-    assert torch.equal(first, second)
-    assert torch.equal(torch.get_rng_state(), before)
+@pytest.mark.parametrize(
+    "draw",
+    [lambda: float(torch.rand(())), lambda: float(np.random.rand()), random.random],
+    ids=["torch", "numpy", "python"],
+)
+def test_seeded_draws_repeat_and_leave_the_generators_as_they_were(draw: Callable[[], float]) -> None:
+    with seeded(1):
+        draw()
+        with seeded(7):
+            first = draw()
+        after = draw()
+    with seeded(2**63 - 1), seeded(7):
+        assert draw() == first
+    with seeded(1):
+        draw()
+        assert draw() == after != first
 
 
 def test_a_digest_sees_every_weight_and_buffer() -> None:

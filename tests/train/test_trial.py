@@ -8,10 +8,12 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from harness.distill.anc import ANC
 from harness.distill.at import AT
@@ -22,6 +24,7 @@ from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
 from harness.distill.l2 import L2
 from harness.distill.method import Method
+from harness.models.python_model import Python
 from harness.record import EpochRecord
 from harness.train.seeds import state_digest
 from harness.train.trial import Outcome, Resumption, TrialSpec, run_trial
@@ -200,6 +203,59 @@ def test_a_trial_that_was_stopped_goes_on_with_identical_numbers(
         assert timeless(records) == timeless(expected)
         assert end.validation == whole.validation
         assert state_digest(end.student) == state_digest(whole.student)
+
+
+FORGETFUL = Python(callable="tests.contract.foreign:forgetful")
+
+
+@pytest.mark.parametrize("teacher", [False, True], ids=["student", "student and teacher"])
+def test_dropout_follows_from_the_trial_alone(teacher: bool, workshop: Workshop, tmp_path: Path) -> None:
+    """Whatever ran before it in the process, and where it was stopped."""
+    changes = {"student": FORGETFUL, **({"teacher__network": FORGETFUL} if teacher else {})}
+    spec = small_trial(KD(), **changes)
+    expected, whole = run(spec, workshop)
+    torch.rand(5)
+    run(small_trial(seed=1, student=FORGETFUL), workshop)
+    anew = Workshop(workshop.data_root, tmp_path / "cache", CPU)
+    for kept in (tmp_path / "kept.pt", tmp_path / "kept.pt"):
+        stopped = run_trial(spec, anew.data(spec.data), anew.side(spec), CPU, Resumption(kept, every=0))
+        next(stopped)
+        stopped.close()
+        torch.rand(3)
+    records, end = run(spec, anew, tmp_path / "kept.pt")
+    assert timeless(records) == timeless(expected)
+    assert end.validation == whole.validation
+    assert state_digest(end.student) == state_digest(whole.student)
+    assert digest(spec.at("seeds.student", 1), workshop) != state_digest(whole.student)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            lambda kl: {"softened_kl": kl.mean()},
+            r"the loss softened_kl of the method kd has the shape \(\) for 32 images",
+        ),
+        (lambda kl: {"softened_kl": kl[:, None].expand(-1, 3)}, r"has the shape \(32, 3\) .* number an image, \(32,\)"),
+        (lambda kl: {"softened_kl": kl[:3]}, r"has the shape \(3,\)"),
+        (lambda kl: {"softened_kl": 1.0}, "the loss softened_kl of the method kd is a float and no tensor"),
+        (lambda kl: {}, "the method kd weighs its loss softened_kl and gives cross_entropy"),
+    ],
+    ids=["mean", "matrix", "of some images", "number", "none"],
+)
+def test_a_loss_that_is_not_one_number_an_image_is_refused(
+    given: Callable[[Tensor], dict[str, Any]], told: str, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A method may be a third party's, and the mean of a mean says nothing."""
+    proper = KD.losses
+
+    def losses(method: KD, *said: Any) -> dict[str, Any]:
+        each = proper(method, *said)
+        return {"cross_entropy": each["cross_entropy"], **given(each["softened_kl"])}
+
+    monkeypatch.setattr(KD, "losses", losses)
+    with pytest.raises(ValueError, match=told):
+        run(small_trial(KD()), workshop)
 
 
 def test_a_checkpoint_of_another_trial_is_not_taken_up(workshop: Workshop, tmp_path: Path) -> None:

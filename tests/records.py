@@ -127,8 +127,14 @@ def diverged(of: TrialRecord) -> TrialRecord:
 
 
 def stopped(of: TrialRecord, epochs_done: int = 5) -> TrialRecord:
-    """The trial, had the search stopped it early."""
-    return replace(of, epochs_done=epochs_done)
+    """The trial, had its search given it up early; it trained in proportion."""
+    return replace(
+        _without_values(of),
+        status="stopped",
+        stopped_because=f"at epoch {epochs_done} of {of.epochs} its accuracy was not among the best",
+        epochs_done=epochs_done,
+        train_seconds=of.train_seconds * epochs_done / of.epochs,
+    )
 
 
 def _without_values(of: TrialRecord) -> TrialRecord:
@@ -163,9 +169,9 @@ def epochs_of(of: TrialRecord, rng: random.Random | None = None) -> list[EpochRe
     return rows
 
 
-def frame(trials: Iterable[TrialRecord], tmp: Path) -> pd.DataFrame:
+def frame(trials: Iterable[TrialRecord], tmp: Path, study: dict[str, Any] | None = None) -> pd.DataFrame:
     """The trials as the analysis gets them: through real Parquet and DuckDB."""
-    return read_run(write_run(tmp, list(trials))).trials
+    return read_run(write_run(tmp, list(trials), study)).trials
 
 
 def write_run(folder: Path, trials: Sequence[TrialRecord], study: dict[str, Any] | None = None) -> Path:

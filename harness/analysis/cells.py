@@ -92,6 +92,24 @@ def _without(content: object, path: str, searched: Mapping[str, object]) -> obje
     return {name: _without(content[name], place, searched) for name, place in below.items() if place not in searched}
 
 
+def searched_together(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials with one `student` for all that one search tried, where the student itself is searched.
+
+    It is named after the smallest and the largest of them, and their `params` are the smallest's.
+    """
+    is_searched = [any(path.startswith("student.") for path in point) for point in trials["point"]]
+    varying = trials[is_searched]
+    together = trials.copy()
+    if varying.empty:
+        return together
+    for _, members in varying.groupby(["dataset", _part_of_spec(varying, "student")]):
+        ordered = students_in_order(members)
+        name = ordered[0] if len(ordered) == 1 else f"{ordered[0]} to {ordered[-1]}"
+        together.loc[members.index, "student"] = name
+        together.loc[members.index, "params"] = members["params"].min()
+    return together
+
+
 def pairs(rows: pd.DataFrame) -> list[Pair]:
     """Every pair among the rows, in order of their names."""
     found: list[Pair] = []

@@ -12,7 +12,8 @@ from harness.analysis.cells import CELL, COMPARABLE, full_length, groups, micros
 
 _COLUMNS = [
     *("study", *CELL, "method", "config_id", "proposal"),
-    *("accuracy", "n", "ended", "is_whole", "params", "macs", "latency", "train_seconds", "finished_at", "evidence"),
+    *("accuracy", "n", "ended", "replicates", "is_whole", "params", "macs", "latency"),
+    *("train_seconds", "finished_at", "evidence"),
     *COMPARABLE[1:],
 ]
 
@@ -21,8 +22,9 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     """One row per config that the search ran, in order of its end.
 
     `accuracy` is the mean on validation over the `n` full-length replicates of `ended`; NaN where there is
-    none. `is_whole` says that no replicate diverged, failed or was stopped: a mean over the survivors
-    alone would flatter the config. `latency` is as of `microseconds`. `train_seconds` is the sum over all replicates.
+    none. `is_whole` says that every replicate has a value: none diverged, failed or was stopped, and none was
+    left out since the search gave the config up before. A mean over the survivors alone would flatter the
+    config. `latency` is as of `microseconds`. `train_seconds` is the sum over all replicates.
     """
     searched = with_fingerprint(trials[trials["purpose"] == "search"])
     rows = [_config(members) for _, members in groups(searched, ["study", *CELL, "config_id", *COMPARABLE[1:]])]
@@ -38,7 +40,8 @@ def _config(members: pd.DataFrame) -> dict[str, object]:
         "accuracy": float(valued["validation_accuracy"].mean()) if len(valued) else float("nan"),
         "n": len(valued),
         "ended": len(members),
-        "is_whole": len(valued) == len(members),
+        "replicates": max(int(last["replicates"]), len(members)),
+        "is_whole": len(valued) == max(int(last["replicates"]), len(members)),
         "params": int(members["params"].max()),
         "macs": int(members["macs"].max()),
         "latency": microseconds(members),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from harness.analysis.cells import CELL, full_length
+from harness.analysis.cells import CELL
 
 STATUSES = ["completed", "stopped", "diverged", "failed"]
 PURPOSES = ["teacher", "search", "confirmation"]
@@ -15,30 +15,22 @@ PURPOSES = ["teacher", "search", "confirmation"]
 def cost_summary(trials: pd.DataFrame) -> pd.DataFrame:
     """One row per purpose that occurs: trials by how they ended, train seconds, and seconds lost.
 
-    `stopped` trials completed, but by intent not their whole schedule. `lost_seconds` is what failed and
-    diverged trials trained.
+    `stopped` trials were given up by their search. `lost_seconds` is what failed and diverged trials trained.
     """
     rows = []
-    ended = outcomes(trials)
     for purpose in PURPOSES:
         of = trials["purpose"] == purpose
         if of.any():
-            lost = of & ended.isin(["diverged", "failed"])
+            lost = of & trials["status"].isin(["diverged", "failed"])
             rows.append(
                 {
                     "purpose": purpose,
-                    **{status: int((ended[of] == status).sum()) for status in STATUSES},
+                    **{status: int((trials.loc[of, "status"] == status).sum()) for status in STATUSES},
                     "train_seconds": float(trials.loc[of, "train_seconds"].sum()),
                     "lost_seconds": float(trials.loc[lost, "train_seconds"].sum()),
                 }
             )
     return pd.DataFrame(rows, columns=["purpose", *STATUSES, "train_seconds", "lost_seconds"])
-
-
-def outcomes(trials: pd.DataFrame) -> pd.Series:
-    """How each trial ended: its status, or `stopped` for a completed one of less than full length."""
-    whole = trials.index.isin(full_length(trials).index)
-    return trials["status"].where(whole | (trials["status"] != "completed"), "stopped")
 
 
 def failures(trials: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from harness.analysis.cells import CELL, full_length, groups
 from harness.analysis.configs import search_configs
 
 _HISTORY = [*CELL, "method", "params", "config_id", "configs", "train_seconds", "accuracy", "best", "n"]
-_CURVES = [*CELL, "method", "params", "epoch", "measure", "value", "low", "high", "n"]
+_CURVES = [*CELL, "method", "params", "epoch", "measure", "value", "low", "high", "n", "trial_id"]
 _NAMED = [*CELL, "method", "params", "epoch", "loss", "value", "n"]
 
 
@@ -41,7 +41,7 @@ def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
 
     Only full-length search trials count, so that every epoch of a cell speaks of the same `n` trials.
     `accuracy` is a fraction on validation, `loss` cross-entropy on validation (nats an image), `train_loss`
-    the arm's own weighted total, which cannot be compared between arms.
+    the arm's own weighted total, which cannot be compared between arms. `trial_id` is empty.
     """
     joined = _searched_epochs(trials, epochs)
     measures = ["accuracy", "loss", "train_loss"]
@@ -50,6 +50,14 @@ def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     by = long.groupby(keys, dropna=False, sort=True)["value"]
     table = by.agg(value="median", n="count").assign(low=by.quantile(0.25), high=by.quantile(0.75))
     return pd.DataFrame(table.reset_index(), columns=_CURVES)
+
+
+def stopped_curves(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Per stopped search trial, epoch and measure (`accuracy`, `loss`): its value on validation, up to its rung."""
+    stopped = trials[(trials["purpose"] == "search") & (trials["status"] == "stopped")]
+    joined = epochs.merge(stopped[["trial_id", *CELL, "method", "params"]], on="trial_id")
+    keys = [*CELL, "method", "params", "trial_id", "epoch"]
+    return joined.melt(keys, ["accuracy", "loss"], "measure", "value").dropna(subset="value")
 
 
 def named_losses(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:

@@ -12,8 +12,10 @@ from typing import Literal
 import pandas as pd
 
 from harness.analysis.cells import COMPARABLE, groups
+from harness.analysis.configs import search_configs
 from harness.analysis.confirmed import reproduce
 from harness.analysis.cost import STATUSES, cost_summary, failures, origins, seeds_by_purpose
+from harness.analysis.stopped import BUDGET
 from harness.analysis.wording import count, counted, duration, percent, plus_minus, points, probability, span
 
 _MOST_FAILURES = 100
@@ -141,6 +143,39 @@ def cost_table(trials: pd.DataFrame) -> Table:
     return Table("", columns, rows)
 
 
+def stopped_table(given_up: pd.DataFrame) -> Table:
+    """Where configs were given up, and what that saved."""
+    columns: list[tuple[str, Kind]] = [
+        *(("arm", "name"), ("student", "name"), ("teacher", "name"), ("at epoch", "number"), ("configs", "number")),
+        *(("epochs trained", "number"), ("not trained", "number"), ("given up", "text")),
+    ]
+    rows = [
+        [
+            row["arm"],
+            row["student"],
+            optional(row["teacher"]),
+            f"{row['epoch']} of {row['epochs']}",
+            *(f"{row[name]:,}" for name in ("configs", "trained", "saved")),
+            "since the budget was spent" if row["why"] == BUDGET else "at a rung",
+        ]
+        for _, row in given_up.iterrows()
+    ]
+    return Table("", columns, rows)
+
+
+def saving(trials: pd.DataFrame, given_up: pd.DataFrame) -> str:
+    """What early stopping saved, in a sentence; nothing where it gave up nothing."""
+    if given_up.empty:
+        return ""
+    searched = trials[trials["purpose"] == "search"]
+    trained, saved = int(searched["epochs_done"].sum()), int(given_up["saved"].sum())
+    of = search_configs(trials)["config_id"].nunique()
+    return (
+        f"The search gave up {counted(int(given_up['configs'].sum()), 'config')} of {of} early, which left {saved:,} "
+        f"epochs untrained; it trained {trained:,}."
+    )
+
+
 def failure_table(trials: pd.DataFrame) -> Table:
     """What failed or diverged: where, after how many epochs, at what cost, and why."""
     columns: list[tuple[str, Kind]] = [
@@ -195,8 +230,10 @@ def standing(trials: pd.DataFrame) -> str:
     costs = cost_summary(trials)
     by_purpose = [f"{counted(int(row[STATUSES].sum()), row['purpose'] + ' trial')}" for _, row in costs.iterrows()]
     lost = int(costs["failed"].sum() + costs["diverged"].sum())
+    stopped = int(costs["stopped"].sum())
+    early = f"{stopped} stopped early; " if stopped else ""
     total = duration(float(costs["train_seconds"].sum()))
-    return f"{', '.join(by_purpose)}; {lost} failed or diverged; {total} of training."
+    return f"{', '.join(by_purpose)}; {early}{lost} failed or diverged; {total} of training."
 
 
 def optional(value: object) -> str:

@@ -63,9 +63,15 @@ def _axis_unit(history: pd.DataFrame, over: Over) -> tuple[str, float]:
 
 
 def learning_curves(curves: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure:
-    """One student: accuracy and cross-entropy on validation by epoch, median and quartiles over trials."""
+    """One student: accuracy and cross-entropy on validation by epoch, median and quartiles over trials.
+
+    A trial that was stopped, the rows with a `trial_id`, is a faint line of its own, with a cross where it ended.
+    """
+    is_stopped = curves["trial_id"].notna()
+    curves, stopped = curves[~is_stopped], curves[is_stopped]
     figure = styled(make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06), height=420)
     for row, (measure, scale) in enumerate((("accuracy", 100.0), ("loss", 1.0)), start=1):
+        _stopped_lines(figure, stopped[stopped["measure"] == measure], scale, look, row)
         of_measure = curves[curves["measure"] == measure]
         for arm in arms_in_order(of_measure):
             own = of_measure[of_measure["arm"] == arm].sort_values("epoch")
@@ -81,10 +87,35 @@ def learning_curves(curves: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure
                 col=1,
             )
     figure.update_yaxes(title="validation, %", row=1, col=1)
-    _log_axis(figure, curves.loc[curves["measure"] == "loss", ["low", "high"]].to_numpy().ravel().tolist(), row=2)
+    losses = [
+        *curves.loc[curves["measure"] == "loss", ["low", "high"]].to_numpy().ravel().tolist(),
+        *stopped.loc[stopped["measure"] == "loss", "value"],
+    ]
+    _log_axis(figure, losses, row=2)
     figure.update_yaxes(title="cross-entropy", row=2, col=1)
     figure.update_xaxes(title="epoch", row=2, col=1)
     return figure
+
+
+def _stopped_lines(figure: go.Figure, stopped: pd.DataFrame, scale: float, look: Mapping[str, Look], row: int) -> None:
+    for _, own in stopped.groupby("trial_id", sort=False):
+        of_trial = own.sort_values("epoch")
+        colour = look[of_trial["arm"].iloc[0]].colour
+        figure.add_scatter(
+            x=of_trial["epoch"].tolist(),
+            y=[scale * value for value in of_trial["value"]],
+            mode="lines+markers",
+            line={"color": colour, "width": 0.8},
+            marker={
+                "symbol": "x-thin",
+                "size": [0] * (len(of_trial) - 1) + [6],
+                "line": {"color": colour, "width": 1.2},
+            },
+            opacity=0.55,
+            hoverinfo="skip",
+            row=row,
+            col=1,
+        )
 
 
 def _band(figure: go.Figure, own: pd.DataFrame, scale: float, look: Look, row: int) -> None:

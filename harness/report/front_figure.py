@@ -36,7 +36,7 @@ def accuracy_against_size(
     text give the true size. The teacher is a dashed line at its accuracy on validation.
     """
     figure = canvas(height=460)
-    sizes = [float(value) for rows in (confirmed, searched) for value in rows[size]]
+    sizes = [float(value) for rows in (confirmed, searched) for value in rows[size].dropna()]
     low, high = log_range(sizes, margin=0.12)
     searched = searched[searched["accuracy"] >= floor]
     arms = [arm for arm in look if arm in {*confirmed["arm"], *searched["arm"]}]
@@ -70,7 +70,7 @@ def _search_marks(figure: go.Figure, rows: pd.DataFrame, size: str, look: Look, 
     texts = [
         lines(
             f"{plain(row['arm'])} · {plain(row['student'])}",
-            f"search: {percent(row['accuracy'])} % on validation, {counted(int(row['n']), 'replicate')}",
+            f"search: {percent(row['accuracy'])} % on validation, {_replicates(row)}",
             f"{count(row[size])} {SIZES.get(size, size)}",
         )
         for _, row in rows.iterrows()
@@ -85,6 +85,12 @@ def _search_marks(figure: go.Figure, rows: pd.DataFrame, size: str, look: Look, 
         text=texts,
         hovertemplate="%{text}<extra></extra>",
     )
+
+
+def _replicates(config: pd.Series) -> str:
+    """`2 replicates`, or how many of them have a value."""
+    of = f" of {config['replicates']}" if not config["is_whole"] else ""
+    return f"{config['n']}{of} replicates" if of else counted(int(config["n"]), "replicate")
 
 
 def _confirmed_marks(figure: go.Figure, rows: pd.DataFrame, size: str, look: Look, aside: float) -> None:

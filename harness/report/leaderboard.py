@@ -89,7 +89,8 @@ def _objectives(runs: Sequence[Run]) -> dict[str, Direction]:
 
 def _boards(rows: pd.DataFrame, objectives: Mapping[str, Direction]) -> list[Board]:
     return [
-        Board(group_title(key), members, pareto_front(members, objectives)) for key, members in groups(rows, COMPARABLE)
+        Board(group_title(key), members, pareto_front(members.dropna(subset=list(objectives)), objectives))
+        for key, members in groups(rows, COMPARABLE)
     ]
 
 

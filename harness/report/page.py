@@ -17,12 +17,13 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from harness.analysis.averaged import averaged
-from harness.analysis.cells import Pair, arms_in_order, distinct, of_pair, pairs, students_in_order
+from harness.analysis.cells import Pair, arms_in_order, distinct, of_pair, pairs, searched_together, students_in_order
 from harness.analysis.comparison import answer, differences, gap, gap_in_words
 from harness.analysis.configs import readable_floor, search_configs
 from harness.analysis.confirmed import confirmed_rows, teachers
-from harness.analysis.curves import learning_curves, named_losses, search_history
+from harness.analysis.curves import learning_curves, named_losses, search_history, stopped_curves
 from harness.analysis.pareto import objectives_of, pareto_front
+from harness.analysis.stopped import given_up
 from harness.analysis.wording import counted, percent
 from harness.files import write_text_whole
 from harness.report import content, figures
@@ -68,9 +69,12 @@ def report_html(run: Run) -> str:
     means = averaged(confirmed, compared)
     every = pd.concat([compared, means]) if len(means) else compared
     objectives = objectives_of(study, ["accuracy", *SIZES])
-    front = pareto_front(confirmed, objectives)
+    front = pareto_front(confirmed.dropna(subset=list(objectives)), objectives)
     size = next(name for name in objectives if name in SIZES)
-    history = search_history(trials).dropna(subset="best")
+    together = searched_together(trials)
+    history = search_history(together).dropna(subset="best")
+    stopped, early = stopped_curves(together, run.epochs), given_up(together)
+    curves = pd.concat([learning_curves(together, run.epochs), stopped])
     return environment.get_template("page.html.j2").render(
         plotly=Markup(get_plotlyjs()),
         name=str(study.get("name", run.folder.name)),
@@ -86,10 +90,13 @@ def report_html(run: Run) -> str:
         differences=content.difference_table(every),
         history=_by_student(history, lambda rows: figures.search_history(rows, "configs", look)),
         history_by_time=_by_student(history, lambda rows: figures.search_history(rows, "train_seconds", look)),
-        curves=_by_student(learning_curves(trials, run.epochs), lambda rows: figures.learning_curves(rows, look)),
-        losses=_losses(named_losses(trials, run.epochs), look),
+        curves=_by_student(curves, lambda rows: figures.learning_curves(rows, look)),
+        any_stopped=len(stopped) > 0,
+        losses=_losses(named_losses(together, run.epochs), look),
         teachers=content.teacher_table(teachers(trials)),
         costs=content.cost_table(trials),
+        saving=content.saving(trials, early),
+        stopped=content.stopped_table(early),
         failures=content.failure_table(trials),
         provenance=content.provenance_table(trials, study),
     )

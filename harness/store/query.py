@@ -1,6 +1,7 @@
 """Reading a run: DuckDB views over its Parquet files, answered as pandas frames.
 
-    trials   the last attempt of every trial that ended, in order of its end
+    trials   the last attempt of every trial that ended, in order of its end, with `replicates`: how many seeds
+             a config of its search has that is not given up
     epochs   the epochs of those attempts, with their `attempt`
 
 Nothing here writes: a file that cannot be read is named, and setting it aside is left to the store.
@@ -9,6 +10,7 @@ Nothing here writes: a file that cannot be read is named, and setting it aside i
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,13 @@ def read_run(folder: Path) -> Run:
     with connect(folder) as connection:
         trials = _frame(connection, "FROM trials")
         epochs = _frame(connection, "FROM epochs")
-    return Run(folder, study, trials, epochs)
+    return Run(folder, study, trials.assign(replicates=_replicates(study)), epochs)
+
+
+def _replicates(study: Mapping[str, Any]) -> int:
+    search = study.get("search")
+    found = search.get("replicates") if isinstance(search, Mapping) else None
+    return found if isinstance(found, int) else 1
 
 
 def ask(folder: Path, sql: str) -> pd.DataFrame:

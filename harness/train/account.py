@@ -54,6 +54,7 @@ class Assignment:
     def id(self) -> str:
         """The trial's id, worked out once: it is a hash of the whole spec."""
         return self.spec.id
+
     measures_latency: bool = False
     """Whether the student's latency is measured before it trains, which takes a moment and changes no number."""
 

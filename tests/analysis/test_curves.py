@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.analysis.cells import searched_together
 from harness.analysis.configs import readable_floor, search_configs, whole_configs
 from harness.analysis.confirmed import confirmed_rows
-from harness.analysis.curves import learning_curves, named_losses, search_history
+from harness.analysis.curves import learning_curves, named_losses, search_history, stopped_curves
 from harness.store.query import Run, read_run
-from tests.records import diverged, frame, stopped, trial, write_run
+from tests.records import STUDY, diverged, frame, stopped, trial, write_run
 
 
 def test_a_config_is_the_mean_over_its_replicates(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_the_best_so_far_never_falls_and_stopped_trials_cost_time(tmp_path: Path
     assert history["configs"].tolist() == [1, 2, 3, 4]
     assert history["best"].tolist() == [0.90, 0.90, 0.90, 0.95]
     assert history["accuracy"].isna().tolist() == [False, False, True, False]
-    assert history["train_seconds"].tolist() == [10, 20, 30, 40]
+    assert history["train_seconds"].tolist() == [10, 20, 22.5, 32.5]
 
 
 def test_each_cell_has_its_own_history(sample: Run) -> None:
@@ -82,3 +83,24 @@ def test_the_figure_begins_where_most_configs_are_and_says_what_it_leaves_out(tm
     floor, below = readable_floor(confirmed_rows(table), search_configs(table))
     assert 0.89 < floor < 0.92
     assert below == 2
+
+
+def test_a_stopped_trial_has_a_curve_of_its_own_up_to_its_rung(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path, [trial(seed=0), stopped(trial(seed=1), 7)]))
+    curves = stopped_curves(run.trials, run.epochs)
+    assert curves.groupby("measure")["epoch"].max().to_dict() == {"accuracy": 7, "loss": 7}
+
+
+def test_a_config_whose_other_seeds_were_left_out_is_not_whole(tmp_path: Path) -> None:
+    trials = [trial(proposal=0, seed=0), trial(proposal=0, seed=1), trial(proposal=1, seed=0, validation=0.99)]
+    configs = search_configs(frame(trials, tmp_path, {**STUDY, "search": {"replicates": 2}}))
+    assert configs["is_whole"].tolist() == [True, False]
+    assert whole_configs(configs)["proposal"].tolist() == [0]
+
+
+def test_a_search_over_the_student_is_one_search(tmp_path: Path) -> None:
+    sizes = ("resnet8-w2", "resnet8-w4", "resnet14-w4")
+    trials = [trial(proposal=n, student=student) for n, student in enumerate(sizes)]
+    varied = [replace(one, point={"student.width": "2"}) for one in trials]
+    history = search_history(searched_together(frame([*varied, trial(arm="kd")], tmp_path)))
+    assert history.groupby("student")["configs"].max().to_dict() == {"resnet8-w2 to resnet14-w4": 3, "resnet8-w4": 1}

@@ -38,6 +38,13 @@ def test_every_confirmed_row_stands_with_interval_seeds_and_command(sample_folde
     assert len(re.findall(r"\d\d\.\d\d ± \d\.\d\d</td>", text)) == 12
 
 
+def test_what_early_stopping_saved_is_told(sample_folder: Path, tmp_path: Path) -> None:
+    text = page(sample_folder)
+    assert "1 stopped early; 2 failed or diverged" in text
+    assert "The search gave up 1 config of 72 early, which left 15 epochs untrained; it trained" in text
+    assert "gave up" not in page(write_run(tmp_path, [trial(), *confirmations({100: 0.9})]))
+
+
 def test_failures_cost_and_provenance_are_told(sample_folder: Path) -> None:
     text = page(sample_folder)
     assert "RuntimeError: out of memory (traceback ab12cd34ef56)" in text

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from harness.search.optuna_forms import Form, Parameters, decoded, encoded, forms, sampler_of, suggested
 from harness.source import Problem, SpecError
 from harness.spec import content_id, explained
-from harness.study.domains import Domain, Value
+from harness.study.domains import Domain, Subset, Value
 from harness.study.plan import Cell
 from harness.study.samplers import GP, NSGA2, NSGA3, QMC, TPE, Grid, Random
 from harness.study.space import Ground, Values, known_values
@@ -194,7 +194,7 @@ class Sampling:
             def value_of(path: str, domain: Domain) -> Value:
                 nonlocal whole
                 value = decoded(path, domain, self._suggested(trial, path))
-                whole = whole and domain.admits(value)
+                whole = whole and (not isinstance(domain, Subset) or domain.admits(value))
                 return value
 
             values = self.ground.chosen(value_of)

@@ -196,7 +196,7 @@ class FloatRange(_Range):
             return False
         low, high = self.bounds
         steps = (value - low) / self.step if self.step else 0
-        return low <= value <= high and abs(steps - round(steps)) < 1e-8
+        return low <= value <= high and abs(steps - round(steps)) <= 1e-9 * max(1, steps)
 
 
 class IntRange(_Range):

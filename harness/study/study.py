@@ -18,7 +18,7 @@ from harness.source import Location, Problem, Source, SpecError, UserError, read
 from harness.spec import Spec, problems_of
 from harness.study.constraints import Constraint
 from harness.study.domains import Value
-from harness.study.samplers import TPE, Sampler, misfits
+from harness.study.samplers import TPE, Grid, Sampler, misfits
 from harness.study.shelf import NotOnShelfError, find
 from harness.study.space import Ground, SearchSpace, problems_in, problems_of_point
 from harness.study.stopping import Halving
@@ -105,7 +105,7 @@ class Search(Spec):
     @property
     def can_end_early(self) -> bool:
         """Whether fewer trials may be run, or shorter ones, than the number of configs comes to."""
-        return self.stopping is not None or self.budget != Budget()
+        return self.stopping is not None or self.budget != Budget() or isinstance(self.sampler, Grid)
 
 
 class Confirm(Spec):

@@ -91,7 +91,7 @@ def latency(
     """How long a fresh network takes for a batch that is already on the device, in 32 bits; takes the time to run."""
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         ready = network.build(image[0], classes).to(device).eval()
-        images = torch.rand(batch, *image, device=device)
+        images = torch.rand(batch, *image).to(device)  # drawn here: a GPU's stream of numbers stays as it was
         seconds = [_seconds(ready, images, device) for _ in range(warm_up + passes)][warm_up:]
     lower, median, upper = statistics.quantiles(seconds, n=4, method="inclusive")
     return Latency(batch, lower, median, upper, passes)

@@ -198,3 +198,32 @@ def test_known_points_and_constraints_are_part_of_what_a_cell_is() -> None:
         for cell in cells(arms=[{**arm, "known": known}], **changes)
     }
     assert len(ids) == 6
+
+
+def test_a_condition_on_a_fixed_field_holds_for_some_students_alone() -> None:
+    arm = {
+        "method": {"name": "scratch"},
+        "space": {
+            "training.momentum": {"float": [0, 0.9]},
+            "training.nesterov": {"choice": [True, False], "when": {"student.depth": 14}},
+        },
+    }
+    students = [{"name": "resnet", "depth": depth, "width": 2} for depth in (8, 14)]
+    planned = plan(study(tiny(arms=[arm], pairs=[{**TINY["pairs"][0], "students": students}])))
+    points = [set(Sampling(cell, planned.study.spec.search).ask(2)[1].point) for cell in planned.cells]
+    assert points == [{"training.momentum"}, {"training.momentum", "training.nesterov"}]
+
+
+def test_a_condition_on_a_field_that_is_not_searched_beside_it_sees_the_arms_value() -> None:
+    """`nesterov` hangs on `batch_size`, which hangs on `momentum`: where that is not searched it is the arm's 32."""
+    space = {
+        "training.nesterov": {"choice": [True, False], "when": {"training.batch_size": 32}},
+        "training.batch_size": {"choice": [16, 32], "when": {"training.momentum": 0.5}},
+        "training.momentum": {"choice": [0.5, 0.9]},
+    }
+    for proposal in walk(cell_of(space)[1], [16]):
+        momentum, batch = proposal.spec.training.momentum, proposal.spec.training.batch_size
+        expected = {"training.momentum"}
+        expected |= {"training.batch_size"} if momentum == 0.5 else set()
+        expected |= {"training.nesterov"} if batch == 32 else set()
+        assert set(proposal.point) == expected

@@ -38,6 +38,8 @@ from harness.store.parquet import Store
 BIN = Path(sys.executable).parent
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
 VICTIMS = ("driver", "worker", "worker", "node")
+IN_FULL_SWING = 0.8
+"""The share of kills that wait until trials run; the others may find a driver or a node that is starting."""
 PASSING = {"attempt", "train_seconds", "wall_seconds", "started_at", "finished_at", "peak_bytes", "latency"}
 """What two runs of one trial need not share."""
 QUICK: dict[str, Any] = {
@@ -166,7 +168,12 @@ def disturbed(study: str, runs: Path, cluster: Cluster, kills: int, rng: random.
     on_disk: dict[str, bytes] = {}
     try:
         while True:
-            is_over = _ends_within(driver, rng.uniform(0.5, 10) if tally.kills.total() < kills else 600)
+            if tally.kills.total() >= kills:
+                is_over = _ends_within(driver, 900)
+            else:
+                if rng.random() < IN_FULL_SWING:
+                    _await_workers(driver, cluster)
+                is_over = _ends_within(driver, rng.uniform(0.2, 5))
             if is_over:
                 if driver.returncode:
                     raise RuntimeError(f"the driver ended with {driver.returncode}; see {runs}.log")
@@ -193,6 +200,12 @@ def disturbed(study: str, runs: Path, cluster: Cluster, kills: int, rng: random.
     left = _files(store)
     tally.lost |= {name for name, content in on_disk.items() if left.get(name) != content}
     return store
+
+
+def _await_workers(driver: subprocess.Popen[bytes], cluster: Cluster) -> None:
+    until = time.monotonic() + 60
+    while driver.poll() is None and not cluster.workers() and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def _ends_within(driver: subprocess.Popen[bytes], seconds: float) -> bool:

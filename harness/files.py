@@ -8,6 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.source import MissingError, shown
+
+
+def at_home(path: str | Path) -> Path:
+    """A path with the home folder in place of `~` or `~user`; raises `MissingError` where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise MissingError(f"{shown(str(path))} begins with a home folder that is not here; write it out") from error
+
+
+def printable(path: Path | str) -> str:
+    """A path as a message shows it: bytes of its name that are no text are marked."""
+    return os.fsencode(path).decode(errors="replace")
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from harness.data.dataset import DataError
 from harness.data.encoded import SUFFIXES, Encoded
 from harness.data.listed import ListedDataset, Listing, Part
+from harness.files import at_home, printable
 from harness.source import MissingError
 
 FOLDERS = {"train": ("train",), "test": ("test", "val")}
@@ -22,16 +24,16 @@ FOLDERS = {"train": ("train",), "test": ("test", "val")}
 class ClassFolders(ListedDataset):
     """What all sets share that are laid out so."""
 
+    _remedy_for_shared = "give each of `train` and `test` files of its own"
+
     def listing(self, part: Part) -> Listing:
         root = self._folder(part)
-        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-        if not folders:
-            raise DataError(f"{root} has no folder, and must have one for each class; add them")
-        expected = folders if part == "train" else self._class_folders()
+        folders = _class_folders(root)
+        expected = folders if part == "train" else _class_folders(self._folder("train"))
         classes = tuple(path.name for path in expected)
         strange = [path for path in folders if path.name not in classes]
         if strange:
-            raise DataError(f"{strange[0]} is of no class of the training images; rename or remove it")
+            raise DataError(f"{printable(strange[0])} is of no class of the training images; rename or remove it")
         return _listed(root, classes, tuple((path.name, path.stat().st_mtime_ns) for path in folders))
 
     def named(self) -> list[tuple[str, Path]]:
@@ -42,11 +44,8 @@ class ClassFolders(ListedDataset):
             for path in self.listing(part).files
         ]
 
-    def _class_folders(self) -> list[Path]:
-        return sorted(p for p in self._folder("train").iterdir() if p.is_dir() and not p.name.startswith("."))
-
     def _folder(self, part: Part) -> Path:
-        root = Path(self.path).expanduser()
+        root = at_home(self.path)
         for name in FOLDERS[part]:
             if (root / name).is_dir():
                 return root / name
@@ -67,10 +66,10 @@ class Tree(Listing):
 
     @property
     def place(self) -> str:
-        return str(self.root)
+        return printable(self.root)
 
     def where(self, index: int) -> str:
-        return str(self.files[index])
+        return printable(self.files[index])
 
     def first(self) -> bytes:
         return self.files[0].read_bytes()
@@ -93,10 +92,13 @@ class Files(Encoded):
     """Relative to `root`."""
 
     def content(self, index: int) -> bytes:
-        return Path(self.where(index)).read_bytes()
+        return self._path(index).read_bytes()
 
     def where(self, index: int) -> str:
-        return str(self.root / os.fsdecode(bytes(self.names[index])))
+        return printable(self._path(index))
+
+    def _path(self, index: int) -> Path:
+        return self.root / os.fsdecode(bytes(self.names[index]))
 
     def taken(self, indices: NDArray[np.int64]) -> Self:
         return replace(self, labels=self.labels[indices], names=self.names[indices])
@@ -114,13 +116,50 @@ def _listed(root: Path, classes: tuple[str, ...], stamps: tuple[tuple[str, int],
     return Tree(tuple(files), np.array(labels, dtype=np.int64), classes, root)
 
 
-def _images_in(folder: Path) -> list[Path]:
-    found = []
-    for place, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith("."):
-                continue
-            if not name.lower().endswith(SUFFIXES):
-                raise DataError(f"{Path(place) / name} is no JPEG, PNG or WebP; convert it or remove it")
-            found.append(Path(place) / name)
-    return found
+def _class_folders(root: Path) -> list[Path]:
+    """A part's folders, one a class, in order; raises `DataError` for images that lie in none of them."""
+    folders, files = _content(root)
+    loose = [path for path in files if path.name.lower().endswith(SUFFIXES)]
+    if loose:
+        raise DataError(f"{printable(loose[0])} lies in no class's folder; move it into one or remove it")
+    if not folders:
+        raise DataError(f"{printable(root)} has no folder, and must have one for each class; add them")
+    return folders
+
+
+def _images_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The images of a folder and of all below it, links followed; raises `DataError` for anything else there."""
+    if any(folder.samefile(one) for one in above):
+        raise DataError(f"{printable(folder)} leads back to a folder that it lies in; remove the link")
+    folders, files = _content(folder)
+    for path in files:
+        if not path.name.lower().endswith(SUFFIXES):
+            raise DataError(f"{printable(path)} is no JPEG, PNG or WebP; convert it or remove it")
+        yield path
+    for path in folders:
+        yield from _images_in(path, (*above, folder))
+
+
+def _content(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders and the files in a folder, in order, without hidden ones.
+
+    Raises `DataError` for what cannot be read, and for what is neither: reading a pipe would wait for ever.
+    """
+    folders: list[Path] = []
+    files: list[Path] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                path = folder / entry.name
+                if entry.is_dir():
+                    folders.append(path)
+                elif entry.is_file():
+                    files.append(path)
+                else:
+                    raise DataError(f"{printable(path)} is a broken link or no regular file; mend it or remove it")
+    except OSError as error:
+        place = printable(error.filename or folder)
+        raise DataError(f"{place} cannot be read ({error.strerror}); mend it or remove it") from error
+    return sorted(folders), sorted(files)

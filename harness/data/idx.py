@@ -21,6 +21,7 @@ from pydantic import Field, FieldSerializationInfo, field_serializer
 
 from harness.data.dataset import Count, DataError, Dataset, Images, Shift
 from harness.data.download import downloaded
+from harness.files import at_home
 from harness.source import MissingError
 from harness.spec import is_identity
 
@@ -114,7 +115,7 @@ class _Idx(Dataset):
 
     def _places(self, root: Path) -> Iterator[Path]:
         if self.folder:
-            yield Path(self.folder).expanduser()
+            yield at_home(self.folder)
             return
         yield root / self._torchvision / "raw"
         yield from map(Path, self._folders)

@@ -10,6 +10,7 @@ from pydantic import FieldSerializationInfo, field_serializer
 from harness.data.dataset import Count, DataError, Labelled
 from harness.data.folder import ClassFolders
 from harness.data.listed import Part
+from harness.files import at_home
 from harness.source import MissingError
 from harness.spec import is_identity
 
@@ -51,7 +52,7 @@ class ImageNet(ClassFolders):
         return self._below(root)._images("test", root)
 
     def _below(self, root: Path) -> Self:
-        place = root / Path(self.path).expanduser()
+        place = root / at_home(self.path)
         if not place.is_dir():
             raise MissingError(
                 f"imagenet is not in {place}: unpack ILSVRC 2012 there as train/CLASS/*.JPEG and val/CLASS/*.JPEG (it "

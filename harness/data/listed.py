@@ -7,10 +7,11 @@ study can be checked and shown without decoding anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import PIL
@@ -21,10 +22,18 @@ from harness.data.dataset import Count, DataError, Dataset, Labelled, Shift
 from harness.data.decoding import Conversion, decoded_images
 from harness.data.encoded import Encoded
 from harness.data.placed import Placed, digest_of
+from harness.files import printable
 from harness.source import MissingError
 from harness.spec import content_id, is_identity
 
 Part = Literal["train", "test"]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What is the same for a file and every link to it."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
+
 
 RESIZE, CROP, WORKERS = 256, 224, 2
 """A stream's defaults: ImageNet's usual sizes (He et al. 2016)."""
@@ -82,15 +91,22 @@ class Listing(ABC):
                 raise DataError(
                     f"{self.where(index)} has the label {self.labels[index]}, {bound}; correct it or remove the image"
                 )
-        counts = np.bincount(self.labels, minlength=classes)
-        if not counts.all():
-            empty = int(counts.argmin())
+        present = np.unique(self.labels)  # and no count of each: a label may be as large as it likes
+        if len(present) < classes:
+            gaps = np.flatnonzero(present != np.arange(len(present)))
+            empty = int(gaps[0]) if len(gaps) else len(present)
             name = f" ({self.classes[empty]})" if self.classes else ""
-            raise DataError(f"{self.place} has no image of class {empty}{name}; add some, or number the classes anew")
+            last = int(self.labels.argmax())
+            raise DataError(
+                f"{self.place} has no image of class {empty}{name}, and {self.where(last)} has the label "
+                f"{self.labels[last]}; add some, or number the classes anew"
+            )
 
 
 class ListedDataset(Dataset, Placed, ABC):
     """Encoded images of the user's; subclasses say how files list them. Nothing is presumed of the augmentation."""
+
+    _remedy_for_shared: ClassVar[str]
 
     validation: Count
     shift: Shift = 0
@@ -170,6 +186,7 @@ class ListedDataset(Dataset, Placed, ABC):
     def _check(self) -> None:
         """Raises `DataError` for what can be known without decoding more than the first images."""
         parts = self.listing("train"), self.listing("test")
+        self._keep_apart(*parts)
         for listed in parts:
             listed.check(self.classes)
         shapes = [listed.shape_after(self._conversion) for listed in parts]
@@ -182,6 +199,22 @@ class ListedDataset(Dataset, Placed, ABC):
                 f"{parts[1].where(0)} is of {shapes[1]} (channels, height, width) and {parts[0].where(0)} of "
                 f"{shapes[0]}; set `size` or `channels` to convert all"
             )
+
+    def _keep_apart(self, train: Listing, test: Listing) -> None:
+        """Raises `DataError` where a file of the test images is one of the training images too, also by a link."""
+        known = {_identity(path): path for path in train.files}
+        for path in test.files:
+            same = known.get(_identity(path)) or self._copy_of(path, train.files)
+            if same is not None:
+                other = "" if same == path else f" (there as {printable(same)})"
+                raise DataError(
+                    f"{printable(path)} is among the test images and among the training images{other}, and accuracy on "
+                    f"it would say nothing; {self._remedy_for_shared}"
+                )
+
+    def _copy_of(self, path: Path, files: Sequence[Path]) -> Path | None:
+        """A file with the same content, where that is never a matter of chance."""
+        return None
 
     def _verified(self) -> str:
         """The digest of what is there; raises `MissingError` where it is not the one that is asked for."""

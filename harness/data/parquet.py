@@ -22,8 +22,8 @@ from pydantic import Field
 from harness.data.dataset import DataError
 from harness.data.encoded import Encoded
 from harness.data.listed import ListedDataset, Listing, Part
-from harness.files import replacing
-from harness.source import MissingError, did_you_mean
+from harness.files import at_home, file_digest, printable, replacing
+from harness.source import MissingError, did_you_mean, shown
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label", "labels")
@@ -33,14 +33,16 @@ PATTERNS = {"train": ("train*.parquet",), "test": ("test*.parquet", "val*.parque
 class Parquet(ListedDataset):
     """Parquet files with a column of encoded images (bytes, or a struct of bytes and path) and one of labels."""
 
+    _remedy_for_shared = "let `train_files` and `test_files` name files of their own"
+
     name: Literal["parquet"] = "parquet"
     train_files: str | None = Field(default=None, min_length=1)
-    """A pattern below `path`; by default train*.parquet there, in `data/`, or in any folder below."""
+    """A pattern below `path`, or an absolute one; by default train*.parquet there, in `data/`, or a folder below."""
     test_files: str | None = Field(default=None, min_length=1)
     """The same for the test images; by default test*.parquet, or else val*.parquet."""
-    image: str | None = None
+    image: str | None = Field(default=None, min_length=1)
     """The column of images; img or image where it is not said."""
-    label: str | None = None
+    label: str | None = Field(default=None, min_length=1)
     """The column of labels; label, fine_label or labels where it is not said."""
 
     def listing(self, part: Part) -> Listing:
@@ -51,19 +53,43 @@ class Parquet(ListedDataset):
         parts: tuple[Part, ...] = ("train", "test")
         return [(f"{part} {index}", path) for part in parts for index, path in enumerate(self._files(part))]
 
+    def _copy_of(self, path: Path, files: Sequence[Path]) -> Path | None:
+        size = path.stat().st_size
+        alike = (other for other in files if other.stat().st_size == size)
+        return next((other for other in alike if file_digest(other) == file_digest(path)), None)
+
     def _files(self, part: Part) -> list[Path]:
-        root = Path(self.path).expanduser()
+        root = at_home(self.path)
         if not root.is_dir():
             raise MissingError(f"{self.path} is no folder of Parquet files here; correct `path`")
         setting, asked = f"{part}_files", self.train_files if part == "train" else self.test_files
         for pattern in (asked,) if asked else PATTERNS[part]:
             for below in ("", "data/", "*/"):
-                if files := sorted(path for path in root.glob(below + pattern) if path.is_file()):
+                if files := _matching(root, below, pattern, setting):
                     return files
-        there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
+        there = ", ".join(sorted(printable(path.name) for path in root.iterdir())[:8]) or "nothing"
         raise MissingError(
             f"{self.path} has no {asked or PATTERNS[part][0]} (there: {there}); name it with `{setting}`"
         )
+
+
+def _matching(root: Path, below: str, pattern: str, setting: str) -> list[Path]:
+    """The files of a pattern, in order; raises `DataError` for a wrong pattern and for a link that leads nowhere."""
+    place = at_home(pattern)
+    try:
+        if place.is_absolute():
+            found = Path(place.anchor).glob(str(place.relative_to(place.anchor)))
+        else:
+            found = root.glob(below + pattern)
+        paths = sorted(path for path in found if not path.is_dir())
+    except (ValueError, IndexError, NotImplementedError) as error:
+        raise DataError(
+            f"{setting} {shown(pattern)} is no pattern of files; write one such as train*.parquet"
+        ) from error
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{printable(path)} is a broken link or no regular file; mend it or remove it")
+    return paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,16 +102,15 @@ class Table(Listing):
 
     @property
     def place(self) -> str:
-        return str(self.files[0]) + (f" and {len(self.files) - 1} more" if len(self.files) > 1 else "")
+        return printable(self.files[0]) + (f" and {len(self.files) - 1} more" if len(self.files) > 1 else "")
 
     def where(self, index: int) -> str:
         return _place_of(self.files, self.starts, index)
 
     def first(self) -> bytes:
-        with _opened(self.files[0]) as file:
-            for batch in file.iter_batches(batch_size=1, columns=[self.image]):
-                return _contents(batch.column(0), self.files, self.starts, 0)[0]
-        raise DataError(f"{self.files[0]} holds no image; remove it")
+        for column in _columns(self.files[0], self.image, rows=1):
+            return _contents(column, self.files, self.starts, 0)[0]
+        raise DataError(f"{printable(self.files[0])} holds no image; remove it")
 
     def encoded(self, digest: str) -> Rows:
         return Rows(self.labels, digest, self.files, self.starts, self._rows, list(self._all()))
@@ -110,13 +135,9 @@ class Table(Listing):
         """Every image's bytes, in order."""
         done = 0
         for path in self.files:
-            with _opened(path) as file:
-                try:
-                    for batch in file.iter_batches(batch_size=1024, columns=[self.image]):
-                        yield from _contents(batch.column(0), self.files, self.starts, done)
-                        done += len(batch)
-                except (pa.ArrowException, OSError) as error:
-                    raise DataError(f"{path} is damaged ({_reason(error)}); get it again") from error
+            for column in _columns(path, self.image, rows=1024):
+                yield from _contents(column, self.files, self.starts, done)
+                done += len(column)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,31 +189,55 @@ class Packed(_OfRows):
 def _place_of(files: Sequence[Path], starts: Sequence[int], row: int) -> str:
     """`train-00001.parquet row 17`, counted from 0 within the file."""
     file, start = [(file, start) for file, start in zip(files, starts, strict=True) if start <= row][-1]
-    return f"{file} row {row - start}"
+    return f"{printable(file)} row {row - start}"
 
 
 @lru_cache(maxsize=16)
 def _listed(stamps: tuple[tuple[Path, int, int], ...], image: str | None, label: str | None) -> Table:
     """The listing of files; a file that changes has another stamp."""
     files = tuple(path for path, _, _ in stamps)
-    pieces, starts, images = [], [0], []
+    pieces, starts = [], [0]
+    chosen: dict[str, str] = {}
     classes: tuple[str, ...] = ()
     for path in files:
         with _opened(path) as file:
             schema = file.schema_arrow
-            images.append(_column(path, schema, "image", image, IMAGE_COLUMNS))
-            chosen = _column(path, schema, "label", label, LABEL_COLUMNS)
-            classes = classes or _class_names(schema, chosen)
-            pieces.append(_labels(path, file, chosen))
+            for setting, asked, usual in (("image", image, IMAGE_COLUMNS), ("label", label, LABEL_COLUMNS)):
+                column = _column(path, schema, setting, asked, usual)
+                if column != chosen.setdefault(setting, column):
+                    raise DataError(
+                        f"{printable(path)} has its {setting}s in the column {column}, and {printable(files[0])} in "
+                        f"{chosen[setting]}; give both columns one name, or name it with `{setting}`"
+                    )
+            classes = classes or _class_names(schema, chosen["label"])
+            pieces.append(_labels(path, file, chosen["label"]))
         starts.append(starts[-1] + len(pieces[-1]))
-    return Table(files, np.concatenate(pieces), classes, images[0], tuple(starts[:-1]))
+    return Table(files, np.concatenate(pieces), classes, chosen["image"], tuple(starts[:-1]))
 
 
 def _opened(path: Path) -> Any:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is no whole Parquet file ({_reason(error)}); get it again") from error
+        raise DataError(f"{printable(path)} is no whole Parquet file ({_reason(error)}); get it again") from error
+
+
+def _columns(path: Path, name: str, rows: int) -> Iterator[pa.Array]:
+    """A column of a file, some rows at a time; raises `DataError` where it cannot be read."""
+    with _opened(path) as file:
+        batches = file.iter_batches(batch_size=rows, columns=[name])
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(path, error) from error
+            yield batch.column(0)
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{printable(path)} is damaged ({_reason(error)}); get it again")
 
 
 def _reason(error: Exception) -> str:
@@ -204,7 +249,7 @@ def _column(path: Path, schema: pa.Schema, setting: str, asked: str | None, usua
     found = next((name for name in names if name in schema.names), None)
     if found is None:
         hint = did_you_mean(asked or usual[0], schema.names)
-        raise DataError(f"{path} has no column {' or '.join(names)}; name it with `{setting}` ({hint})")
+        raise DataError(f"{printable(path)} has no column {' or '.join(names)}; name it with `{setting}` ({hint})")
     return found
 
 
@@ -212,13 +257,19 @@ def _labels(path: Path, file: Any, column: str) -> NDArray[np.int64]:
     try:
         labels = file.read(columns=[column]).column(0)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is damaged ({_reason(error)}); get it again") from error
+        raise _damaged(path, error) from error
+    where = printable(path)
     if not pa.types.is_integer(labels.type):
-        raise DataError(f"{path} has labels of type {labels.type} in {column}; they must be whole numbers from 0 on")
+        raise DataError(f"{where} has labels of type {labels.type} in {column}; they must be whole numbers from 0 on")
     if labels.null_count:
         row = labels.is_null().to_pylist().index(True)
-        raise DataError(f"{path} row {row} has no label; give it one or remove it")
-    return np.asarray(labels.cast(pa.int64()).to_numpy())
+        raise DataError(f"{where} row {row} has no label; give it one or remove it")
+    try:
+        return np.asarray(labels.cast(pa.int64()).to_numpy())
+    except pa.ArrowInvalid as error:  # of 64 bits without a sign
+        largest = pc.max(labels)
+        row = pc.index(labels, largest).as_py()
+        raise DataError(f"{where} row {row} has the label {largest}; number the classes from 0 on") from error
 
 
 def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...]:
@@ -238,7 +289,7 @@ def _contents(column: pa.Array, files: Sequence[Path], starts: Sequence[int], fi
         column = pc.struct_field(column, "bytes")
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise DataError(
-            f"{files[0]} has images of type {column.type}; they must be bytes, or a struct with bytes; "
+            f"{printable(files[0])} has images of type {column.type}; they must be bytes, or a struct with bytes; "
             f"name their column with `image`"
         )
     contents: list[bytes] = column.to_pylist()

@@ -7,13 +7,14 @@ which is filled in when the study is loaded and held against the content when it
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, FieldSerializationInfo, field_serializer
 
-from harness.files import file_digest, write_text_whole
+from harness.files import at_home, file_digest, printable, write_text_whole
 from harness.source import MissingError, shown
 from harness.spec import Spec, is_identity
 
@@ -39,10 +40,12 @@ class Placed(Spec):
 
         `beside` is the file that names it. Raises `MissingError` where nothing is.
         """
-        own = Path(self.path).expanduser()
+        own = at_home(self.path)
         places = [own, beside.parent / own] if beside else [own]
         for place in places:
             if place.exists():
+                if printable(place) != str(place):
+                    raise MissingError(f"{printable(place)} has a name that is no UTF-8; rename it")
                 return self if place == Path(self.path) else self.model_copy(update={"path": str(place)})
         raise MissingError(f"{shown(self.path)} is no file here; correct the path")
 
@@ -53,13 +56,13 @@ def digest_of(files: Sequence[tuple[str, Path]]) -> str:
     for name, path in files:
         stat = path.stat()
         size += stat.st_size
-        stamps.update(f"{name}\0{path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}\n".encode())
-    note = DIGESTS.expanduser() / stamps.hexdigest()
+        stamps.update(os.fsencode(f"{name}\0{path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}\n"))
+    note = at_home(DIGESTS) / stamps.hexdigest()
     if size >= LARGE and note.is_file() and len(noted := note.read_text(encoding="utf-8")) == 64:
         return noted
     total = hashlib.sha256()
     for name, path in files:
-        total.update(f"{name}\0{file_digest(path)}\n".encode())
+        total.update(os.fsencode(f"{name}\0{file_digest(path)}\n"))
     if size >= LARGE:
         note.parent.mkdir(parents=True, exist_ok=True)
         write_text_whole(note, total.hexdigest())

@@ -40,6 +40,11 @@ def put(folder: Path, files: dict[str, bytes], packed: bool = False) -> Path:
     return folder
 
 
+def test_a_home_folder_that_is_not_here_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match='"~nobody_here/x" begins with a home folder that is not here'):
+        Mnist(folder="~nobody_here/x").training_images(tmp_path)
+
+
 def test_an_idx_file_by_hand() -> None:
     content = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 255])
     assert read_idx(content, "a file").tolist() == [[1, 2, 3], [4, 5, 255]]

@@ -217,14 +217,24 @@ WRONG_ROWS = {
     "labels in halves": (IMAGES, [label / 2 for label in LABELS], r"train\.parquet has labels of type double"),
     "a class without images": (IMAGES, [2 * label for label in LABELS], r"train\.parquet has no image of class 1"),
     "no rows": ([], [], r"train\.parquet holds no image"),
+    "label beyond 63 bits": (
+        IMAGES,
+        pa.array([*LABELS[:5], 2**63 + 1, *LABELS[6:]], pa.uint64()),
+        r"train\.parquet row 5 has the label 9223372036854775809; number the classes from 0 on",
+    ),
+    "label of a quadrillion": (
+        IMAGES,
+        [*LABELS[:5], 10**15, *LABELS[6:]],
+        r"train\.parquet has no image of class 3, and .*train\.parquet row 5 has the label 1000000000000000",
+    ),
     "a class alone": (IMAGES[:-3] + [BLANK] * 3, [*LABELS[:-1], 3], r"test\.parquet has no image of class 3"),
 }
 
 
 @pytest.mark.parametrize(("images", "labels", "told"), WRONG_ROWS.values(), ids=WRONG_ROWS)
-def test_a_wrong_row_is_refused(images: list[Any], labels: list[Any], told: str, tmp_path: Path) -> None:
+def test_a_wrong_row_is_refused(images: list[Any], labels: Any, told: str, tmp_path: Path) -> None:
     folder = as_parquet(tmp_path / "set")
-    rows = table(images, labels) if labels else table([], pa.array([], pa.int64()))
+    rows = table(images, labels) if len(labels) else table([], pa.array([], pa.int64()))
     pq.write_table(rows, folder / "train.parquet")
     with pytest.raises(DataError, match=told):
         parquet(folder).pinned(None).training_images(tmp_path)
@@ -342,6 +352,150 @@ def test_a_glance_decodes_the_first_images_alone(tmp_path: Path) -> None:
         path.write_bytes(b"torn")
     data = folders(folder).pinned(None)
     assert (data.shape, data.classes, data.train_count) == ((1, 8, 8), 3, 9)
+
+
+# What is in the training images and the test images alike, and what is left out.
+
+
+def linked(folder: Path) -> dict[str, Any]:
+    (folder / "test.parquet").unlink()
+    (folder / "test.parquet").symlink_to("train.parquet")
+    return {}
+
+
+def copied(folder: Path) -> dict[str, Any]:
+    shutil.copy(folder / "train.parquet", folder / "test.parquet")
+    return {}
+
+
+@pytest.mark.parametrize("shared", [linked, copied, lambda _: {"train_files": "*.parquet"}], ids=["link", "copy", "*"])
+def test_a_file_of_test_images_is_never_trained_on(shared: Callable[[Path], dict[str, Any]], tmp_path: Path) -> None:
+    folder = as_parquet(tmp_path / "set")
+    data = parquet(folder, **shared(folder))
+    told = r"test\.parquet is among the test images and among the training images.* let `train_files` and `test_files`"
+    with pytest.raises(DataError, match=told):
+        data.pinned(None)
+
+
+@pytest.mark.parametrize("shared", ["test", "test/class1", "test/class0/000.png"])
+def test_no_image_is_in_both_parts_by_a_link(shared: str, tmp_path: Path) -> None:
+    folder = as_folders(tmp_path / "set")
+    ours, theirs = folder / shared, folder / shared.replace("test", "train", 1)
+    shutil.rmtree(ours) if ours.is_dir() else ours.unlink()
+    ours.symlink_to(theirs)
+    with pytest.raises(DataError, match=r"set/test/class./.*png is among the test images .* files of its own"):
+        folders(folder).pinned(None)
+
+
+def test_images_behind_a_linked_folder_are_read_too(tmp_path: Path) -> None:
+    folder = as_folders(tmp_path / "set")
+    (folder / "train" / "class1").rename(tmp_path / "elsewhere")
+    (folder / "train" / "class1").mkdir()
+    (folder / "train" / "class1" / "more").symlink_to(tmp_path / "elsewhere")
+    assert folders(folder).pinned(None).pool == SIZES["train"]
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a loop": (
+        lambda place: (place / "up").symlink_to(place.parent),
+        "class1/up/class1 leads back to a folder that it lies in",
+    ),
+    "a link to nowhere": (
+        lambda place: (place / "a.png").symlink_to("b"),
+        r"class1/a\.png is a broken link or no regular",
+    ),
+    "a link to itself": (
+        lambda place: (place / "a.png").symlink_to("a.png"),
+        r"class1/a\.png cannot be read|broken link",
+    ),
+    "a pipe": (lambda place: os.mkfifo(place / "a.png"), r"class1/a\.png is a broken link or no regular file; mend it"),
+    "an image of no class": (lambda place: (place.parent / "x.png").touch(), r"train/x\.png lies in no class's folder"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "told"), UNREADABLE.values(), ids=UNREADABLE)
+def test_nothing_in_class_folders_is_left_out_in_silence(
+    spoil: Callable[[Path], object], told: str, tmp_path: Path
+) -> None:
+    folder = as_folders(tmp_path / "set")
+    spoil(folder / "train" / "class1")
+    with pytest.raises(DataError, match=told):
+        folders(folder).pinned(None)
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = as_folders(tmp_path / "set")
+    closed = folder / "train" / "class1" / "closed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def for_others(path: Path) -> Any:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", for_others)
+    with pytest.raises(DataError, match=r"class1/closed cannot be read \(Permission denied\); mend it"):
+        folders(folder).pinned(None)
+
+
+def test_names_may_be_no_text(tmp_path: Path) -> None:
+    folder = as_folders(tmp_path / "set")
+    place = folder / "train" / "class1"
+    (place / "005.png").rename(os.fsdecode(os.fsencode(place) + b"/00\xff.png"))
+    assert len(folders(folder).pinned(None).training_images(tmp_path)) == SIZES["train"]
+    (folder / "train" / "class1").rename(os.fsdecode(os.fsencode(folder) + b"/train/\xff"))
+    with pytest.raises(DataError, match="test/class1 is of no class"):
+        folders(folder).pinned(None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"train_files": "**x"}, r'train_files "\*\*x" is no pattern of files; write one such as train\*\.parquet'),
+        ({"test_files": "."}, r'test_files "\." is no pattern of files'),
+        ({"test_files": "/"}, r'test_files "/" is no pattern of files'),
+        (
+            {"train_files": "~nobody_here/x"},
+            r'"~nobody_here/x" begins with a home folder that is not here; write it out',
+        ),
+        ({"path": "~nobody_here/x"}, r'"~nobody_here/x" begins with a home folder that is not here; write it out'),
+    ],
+)
+def test_a_place_that_means_nothing_is_told(settings: dict[str, Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=told):
+        Parquet(**{"path": str(as_parquet(tmp_path / "set")), "validation": 3, **settings}).pinned(None)
+
+
+def test_files_may_be_named_from_the_root(tmp_path: Path) -> None:
+    folder, other = as_parquet(tmp_path / "set"), as_parquet(tmp_path / "other", jpeg)
+    data = parquet(folder, train_files=f"{other}/tr*.parquet").pinned(None)
+    assert [path for _, path in data.named()] == [other / "train.parquet", folder / "test.parquet"]
+
+
+def test_a_parquet_file_whose_pages_are_torn_is_told_on_one_line(tmp_path: Path) -> None:
+    path = as_parquet(tmp_path / "set") / "train.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + b"\xff" * 200 + whole[204:])
+    with pytest.raises(DataError, match=r"train\.parquet is damaged \(.*\); get it again$") as told:
+        parquet(path.parent).pinned(None)
+    assert "\n" not in str(told.value)
+
+
+def test_a_parquet_file_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    folder = as_parquet(tmp_path / "set")
+    (folder / "train-2.parquet").symlink_to("nowhere.parquet")
+    with pytest.raises(DataError, match=r"train-2\.parquet is a broken link or no regular file"):
+        parquet(folder).pinned(None)
+
+
+@pytest.mark.parametrize("column", ["image", "label"])
+def test_files_of_one_part_have_the_same_columns(column: str, tmp_path: Path) -> None:
+    folder = as_parquet(tmp_path / "set")
+    other = {"image": "image"} if column == "image" else {"label": "fine_label"}
+    pq.write_table(table(IMAGES, LABELS, **other), folder / "train2.parquet")
+    with pytest.raises(DataError, match=rf"train2\.parquet has its {column}s in .*set/train\.parquet in .* `{column}`"):
+        parquet(folder).pinned(None)
 
 
 def test_large_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

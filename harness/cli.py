@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,6 +80,8 @@ Runs = Annotated[Path, typer.Option(help="Folder of the runs' records.")]
 DataRoot = Annotated[Path, typer.Option(help="Folder of downloaded data sets.")]
 DeviceOption = Annotated[Device, typer.Option(help="Where trials run.")]
 
+LOOKS = 2.0
+"""Seconds between two looks of `status --watch`."""
 RUNS = Path("runs")
 DATA = Path.home() / ".cache" / "ksan-harness" / "data"
 
@@ -191,6 +193,43 @@ def list_shelves(
         console = Console()
         for shelf in what or list(Shelf):
             print_shelf(shelf.value, console)
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    study: StudyName,
+    runs: Runs = RUNS,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every two seconds, while it runs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Show how a run stands, from another terminal: what runs, what ended, the front so far, the time left."""
+    with told(context):
+        import json
+        import time
+
+        from rich.live import Live
+
+        from harness.report import status as standing
+        from harness.store.parquet import Store
+
+        console, store = Console(), Store(_run_folder(runs, study))
+        in_place = Live(console=console, auto_refresh=False) if watch and console.is_terminal and not as_json else None
+        with in_place or nullcontext():
+            while True:
+                found = standing.read_status(store)
+                if in_place:
+                    in_place.update(standing.shown(found), refresh=True)
+                elif as_json:
+                    console.out(json.dumps(standing.as_json(found)), highlight=False)
+                else:
+                    console.print(standing.shown(found))
+                if not watch or found.state != "running":
+                    break
+                try:
+                    time.sleep(LOOKS)
+                except KeyboardInterrupt:
+                    raise typer.Exit(130) from None
 
 
 @app.command()

@@ -27,7 +27,7 @@ from tests.data.own import as_folders
 from tests.studies import LABEL, QUESTION, TRIALS, tiny, written
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("search", "show", "check", "list", "report", "leaderboard", "reproduce")
+COMMANDS = ("search", "show", "check", "list", "status", "report", "leaderboard", "reproduce")
 
 
 def harness(*line: object, wide: bool = True) -> tuple[int, str]:

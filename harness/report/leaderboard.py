@@ -40,6 +40,8 @@ class Board:
     """Columns as of `confirmed_rows` (evidence `test`) or `search_configs` (evidence `validation`)."""
     front: pd.DataFrame
     """The rows that no other beats in every objective, the smallest first."""
+    size: str
+    """Which size is an objective beside accuracy."""
 
 
 def leaderboard_rows(folders: Sequence[Path]) -> list[Board]:
@@ -60,7 +62,11 @@ def fronts(folders: Sequence[Path]) -> list[Board]:
 
     A group's front is of one kind: the search's values on validation serve only where nothing is confirmed.
     """
-    runs = [read_run(folder) for folder in folders]
+    return boards_of([read_run(folder) for folder in folders])
+
+
+def boards_of(runs: Sequence[Run]) -> list[Board]:
+    """The fronts of runs that are read already."""
     if not runs:
         return []
     trials, objectives = _all_trials(runs), _objectives(runs)
@@ -88,8 +94,9 @@ def _objectives(runs: Sequence[Run]) -> dict[str, Direction]:
 
 
 def _boards(rows: pd.DataFrame, objectives: Mapping[str, Direction]) -> list[Board]:
+    size = next(name for name in objectives if name in _SIZES)
     return [
-        Board(group_title(key), members, pareto_front(members.dropna(subset=list(objectives)), objectives))
+        Board(group_title(key), members, pareto_front(members.dropna(subset=list(objectives)), objectives), size)
         for key, members in groups(rows, COMPARABLE)
     ]
 

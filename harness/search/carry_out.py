@@ -11,6 +11,7 @@ from harness.record import TrialRecord
 from harness.search.agenda import Agenda
 from harness.search.display import Display
 from harness.search.draining import interrupts_drain
+from harness.search.live import LiveFile
 from harness.search.runner import Runner
 from harness.source import UserError, shown
 from harness.spec import differences
@@ -45,11 +46,12 @@ def carry_out(
         asked = {**plan.study.resolved, "device": device}
         refuse_changed(store.frozen_study(), asked, store)
         store.freeze_study(asked, plan.study.text)
-        agenda = Agenda(plan, store, [display])
+        live = LiveFile(store, display)
+        agenda = Agenda(plan, store, [display, live])
         display.resume(agenda)
         if not agenda.is_finished:
             prepare()
-        with display, interrupts_drain(agenda):
+        with display, live.of(agenda), interrupts_drain(agenda):
             runner.run(agenda)
     return agenda.failed
 

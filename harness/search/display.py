@@ -17,11 +17,14 @@ from rich.text import Text
 
 from harness.record import EpochRecord, TrialRecord
 from harness.search.agenda import Agenda, Pack
+from harness.search.pace import Pace
 from harness.study.plan import Plan
 from harness.train.account import Assignment
 
 QUIET = 5.0
 """Seconds between two plain lines."""
+ANY = "any student"
+"""How the table calls what is searched over the student itself."""
 
 
 class Display:
@@ -31,17 +34,20 @@ class Display:
         self.plan, self.console, self.workers, self.clock = plan, console, workers, clock
         self.total = plan.trial_count
         self.resumed = 0
-        self.began_at = self.said_at = clock()
+        self.said_at = clock()
         self.statuses: dict[str, str] = {}
         """Trial → how its last attempt ended."""
         self.running: dict[str, tuple[Pack, str]] = {}
         self.best: dict[tuple[str, str], float] = {}
+        self.pace = Pace(plan, workers, clock)
+        self._varying = {cell.arm.name for cell in plan.cells if cell.varies_size}
         self._live = Live(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def resume(self, agenda: Agenda) -> None:
         """Counts what earlier runs of the same command finished."""
         for trial in agenda.known.values():
             self._count(trial)
+        self.pace.resume(agenda)
         self.resumed = self.done
         if self.resumed:
             self.console.print(f"Continuing: {self.resumed} trials are on disk and are not run again.")
@@ -85,14 +91,17 @@ class Display:
         if epoch.trial_id in self.running:
             pack, _ = self.running[epoch.trial_id]
             self.running[epoch.trial_id] = (pack, f"epoch {epoch.epoch}/{epoch.epochs}")
+        self.pace.came_to(epoch.trial_id, epoch.epoch)
 
     def paused(self, assignment: Assignment) -> None:
         """Notes that a trial waits at its rung."""
         self.running.pop(assignment.id, None)
+        self.pace.came_to(assignment.id, assignment.until or 0)
 
     def ended(self, trial: TrialRecord) -> None:
         """Counts a trial that ended, and says so at times where there is no table."""
         self.running.pop(trial.trial_id, None)
+        self.pace.ended(trial)
         self._count(trial)
         if trial.status == "failed":
             self.console.print(
@@ -104,27 +113,35 @@ class Display:
     def _count(self, trial: TrialRecord) -> None:
         self.statuses[trial.trial_id] = trial.status
         if trial.purpose == "search" and trial.validation_accuracy is not None:
-            key = (trial.student, trial.arm)
+            key = (ANY if trial.arm in self._varying else trial.student, trial.arm)
             self.best[key] = max(self.best.get(key, 0.0), trial.validation_accuracy)
 
     @property
     def seconds_left(self) -> float | None:
-        """From the pace so far; None before the first trial ended."""
-        ended = self.done - self.resumed
-        if not ended:
-            return None
-        return (self.clock() - self.began_at) / ended * (self.total - self.done)
+        """From the pace so far; None before the first epoch. At most so many where `is_bound`."""
+        return self.pace.seconds_left
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether stopping or a budget may end the search before the total."""
+        return self.plan.study.spec.search.can_end_early
+
+    @property
+    def _left(self) -> str:
+        seconds = self.seconds_left
+        return f"{'at most ' if self.is_bound else ''}{_clock(seconds)} left" if seconds is not None else ""
 
     def _say(self) -> None:
         self.said_at = self.clock()
         best = max(self.best.values(), default=None)
         text = f"{self.done}/{self.total} trials, {self.counts['failed']} failed"
-        if self.counts["diverged"]:
-            text += f", {self.counts['diverged']} diverged"
+        for status in ("diverged", "stopped"):
+            if self.counts[status]:
+                text += f", {self.counts[status]} {status}"
         if best is not None:
             text += f", best on validation {best:.2%}"
         if self.seconds_left:
-            text += f", {_clock(self.seconds_left)} left"
+            text += f", {self._left}"
         self.console.print(Text(text))
 
     def __rich__(self) -> RenderableType:
@@ -132,8 +149,7 @@ class Display:
         progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
         )
-        left = f"{_clock(self.seconds_left)} left" if self.seconds_left is not None else ""
-        progress.add_task("trials", total=self.total, completed=self.done, left=left)
+        progress.add_task("trials", total=self.total, completed=self.done, left=self._left)
         states = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items()))
         running = Table.grid(padding=(0, 2))
         for pack, state in self.running.values():
@@ -144,7 +160,7 @@ class Display:
     def _best_table(self) -> Table:
         arms = [arm.name for arm in self.plan.study.spec.arms]
         table = Table("best on validation", *map(escape, arms), box=None, padding=(0, 2))
-        for student in dict.fromkeys(cell.base.student.label for cell in self.plan.cells):
+        for student in dict.fromkeys(ANY if cell.varies_size else cell.base.student.label for cell in self.plan.cells):
             cells = [self.best.get((student, arm)) for arm in arms]
             table.add_row(student, *(f"{best:.2%}" if best is not None else "…" for best in cells))
         return table

@@ -7,6 +7,7 @@
       students/TRIAL.safetensors   weights of confirmed students
       checkpoints/TRIAL.pt         trials that run, or that pause at a rung
       wall_seconds.txt             how long drivers have run it
+      live.json                    what the driver does now (see `live.py`)
 
 A file is whole or absent: it is written beside its place, synced, and renamed. What cannot be read is
 left out, and its trial counts as not run; whoever is `writing` the run sets it aside under its name plus
@@ -80,6 +81,9 @@ _SCHEMAS = {kind.__name__: arrow_schema(kind) for kind in (EpochRecord, TrialRec
 
 _WALL = "wall_seconds.txt"
 
+LOCK = "writer.lock"
+"""What a driver holds in its run's folder."""
+
 _STAMP = b"ksan-harness.records"
 _VERSION = 2
 """Raised whenever a field of a record is added, removed or retyped: older files are then told from damaged ones."""
@@ -101,12 +105,14 @@ class Store:
         self.unread: list[Path] = []
         """Files that could not be read and lie where they were, for this store only reads."""
         self._is_writing = False
+        self._known: dict[Path, list[TrialRecord]] = {}
+        """What a store that only reads has read: a file that is there does not change."""
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the run for one writer; raises `RunLockedError` where another process has it."""
         self.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root / "writer.lock")
+        lock = FileLock(self.root / LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -128,9 +134,16 @@ class Store:
         """Every attempt of every trial that ended, a trial's in their order."""
         paths = sorted((self.root / "trials").glob("*.parquet"))
         return sorted(
-            (trial for path in paths for trial in self._read(path, TrialRecord)),
+            (trial for path in paths for trial in self._trials_in(path)),
             key=lambda trial: (trial.trial_id, trial.attempt),
         )
+
+    def _trials_in(self, path: Path) -> list[TrialRecord]:
+        if self._is_writing:
+            return self._read(path, TrialRecord)
+        found = self._known.get(path) or self._read(path, TrialRecord)
+        self._known[path] = found
+        return found
 
     def trials(self) -> list[TrialRecord]:
         """The last attempt of every trial that ended, in order of its end."""

@@ -10,8 +10,8 @@ Nothing here writes: a file that cannot be read is named, and setting it aside i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,13 @@ def read_run(folder: Path) -> Run:
         trials = _frame(connection, "FROM trials")
         epochs = _frame(connection, "FROM epochs")
     return Run(folder, study, trials.assign(replicates=_replicates(study)), epochs)
+
+
+def run_of(folder: Path, study: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Run:
+    """A run of trials that are read already, in the order in which they are given, without their epochs."""
+    rows = pd.DataFrame([asdict(trial) for trial in trials], columns=[item.name for item in fields(TrialRecord)])
+    epochs = pd.DataFrame(columns=[item.name for item in fields(EpochRecord)])
+    return Run(folder, dict(study), rows.assign(replicates=_replicates(study)), epochs)
 
 
 def _replicates(study: Mapping[str, Any]) -> int:

@@ -93,3 +93,29 @@ def test_the_table_shows_labels_as_text(tmp_path: Path) -> None:
     display, text = shown(tmp_path, terminal=True)
     assert LABEL in text
     assert display.seconds_left is not None
+
+
+STOPPING = tiny(search__stopping={"name": "halving", "rungs": [0.5], "least": 2}, search__trials=4, search__batch=4)
+
+
+def test_stopped_trials_are_counted_and_the_time_left_is_a_bound(tmp_path: Path) -> None:
+    display, text = shown(tmp_path, terminal=False, content=STOPPING)
+    assert display.counts["stopped"] > 0
+    assert f", {display.counts['stopped']} stopped, best on validation" in text.splitlines()[-1]
+    assert ", at most " in text.splitlines()[0]
+
+
+def test_the_time_left_falls_to_nothing(tmp_path: Path) -> None:
+    for name, content in (("whole", tiny()), ("stopped", STOPPING)):
+        display, _ = shown(tmp_path / name, terminal=False, content=content)
+        assert (display.pace.searching, display.pace.others) == (0, 0)
+        assert display.seconds_left == 0
+
+
+def test_the_time_left_does_not_exceed_what_a_budget_allows(tmp_path: Path) -> None:
+    hours = {"wall_hours": 0.5}
+    free, _ = shown(tmp_path / "free", terminal=False, stop_after=4)
+    bound, _ = shown(tmp_path / "bound", terminal=False, stop_after=4, content=tiny(search__budget=hours))
+    assert bound.seconds_left is not None
+    assert free.seconds_left is not None
+    assert bound.seconds_left <= 1800 + free.seconds_left

@@ -135,6 +135,18 @@ def test_report_writes_one_page_where_it_is_told_to(finished: FinishedRun, tmp_p
     assert page == (finished.store.root / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_status_of_a_finished_run_is_told_to_people_and_machines(finished: FinishedRun) -> None:
+    line = ["status", "--study", finished.study, "--runs", finished.runs]
+    code, said = harness(*line, "--watch", wide=False)
+    assert code == 0
+    assert "tiny: finished" in said
+    assert f"{TRIALS} of {TRIALS} trials ended: {TRIALS} completed, 0 failed" in said
+    assert LABEL in said
+    code, said = harness(*line, "--json")
+    assert (code, json.loads(said)["counts"]["completed"]) == (0, TRIALS)
+    assert harness("status", "--study", "other", "--runs", finished.runs)[0] == 3
+
+
 def test_the_leaderboard_names_a_command_for_every_row(finished: FinishedRun) -> None:
     code, said = harness("leaderboard", "--runs", finished.runs)
     assert code == 0

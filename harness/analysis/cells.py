@@ -73,6 +73,8 @@ def distinct(trials: pd.DataFrame) -> pd.DataFrame:
 def _told_apart(labels: pd.Series, ids: pd.Series, *within: pd.Series) -> pd.Series:
     """Labels, with the first digits of the id where a label has several ids."""
     several = (ids.groupby([*within, labels]).transform("nunique") > 1) & ids.notna()
+    if not several.any():
+        return labels.astype("object")
     digits = next((n for n in range(4, 16) if ids.str[:n].nunique() == ids.nunique()), 16)
     return labels.mask(several, labels + " #" + ids.str[:digits]).astype("object")
 

@@ -103,7 +103,7 @@ def read_status(store: Store) -> Status:
     if state == "stopped" and live and live.state == "finished":
         state = "finished"
     run = run_of(store.root, study, trials)
-    counts = Counter(trial.status for trial in trials)
+    counts = Counter[str](trial.status for trial in trials)
     return Status(
         study=str(study.get("name", store.root.name)),
         state=state,

@@ -101,6 +101,12 @@ def test_a_broken_live_file_leaves_the_records(tmp_path: Path, content: bytes) -
     assert status.front[0].evidence == "test"
 
 
+def test_a_run_of_a_teacher_alone_has_a_status(tmp_path: Path) -> None:
+    alone = trial(purpose="teacher", arm="teacher", teacher=None, proposal=None)
+    status = read_status(Store(write_run(tmp_path, [alone])))
+    assert (status.done, status.best, status.front) == (1, (), ())
+
+
 def test_a_look_changes_no_file(tmp_path: Path) -> None:
     write_run(tmp_path, [trial()])
     (tmp_path / "trials" / "bad-1.parquet").write_bytes(b"PAR1")

@@ -24,6 +24,7 @@ from rich.text import Text
 from harness.source import MissingError, UserError
 
 if TYPE_CHECKING:
+    from harness.search.ray_tune import Cluster
     from harness.search.runner import Runner
     from harness.store.parquet import Store
     from harness.study.plan import Plan
@@ -104,6 +105,15 @@ def search(
     runner: Annotated[RunnerName, typer.Option(help="Ray's processes, or this process alone.")] = RunnerName.RAY,
     device: DeviceOption = Device.AUTO,
     data_root: DataRoot = DATA,
+    address: Annotated[
+        str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT.", show_default=False)
+    ] = None,
+    node_folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --address: where nodes keep data and teachers, apart from the driver's.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Run a study: teachers, search, confirmation, report. The same command again continues."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # Ray's sockets break whenever a worker dies
@@ -119,9 +129,10 @@ def search(
         console = Console()
         planned = plan(load_study(study))
         store = Store(runs / planned.study.name)
-        settled = _device(device, planned)
-        count = workers or _workers(settled, planned)
-        runs_trials = _runner(runner, planned, store, settled, count, data_root)
+        cluster = _cluster(address, node_folder, runner)
+        settled = _device(device, planned, is_here=cluster is None)
+        count = workers or (1 if cluster else _workers(settled, planned))
+        runs_trials = _runner(runner, planned, store, settled, workers if cluster else count, data_root, cluster)
         console.print(Text(f"{planned.study.name}: {planned.study.spec.question}", style="bold"))
         display = Display(planned, console, count)
         failed = carry_out(
@@ -328,13 +339,13 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _device(wanted: Device, plan: Plan) -> str:
+def _device(wanted: Device, plan: Plan, is_here: bool = True) -> str:
     """`cpu` or `cuda`; raises `MissingError` where the study asks for a GPU and there is none."""
     import torch
 
     asks_for_gpu = plan.study.spec.resources.gpus_per_trial > 0
     device = ("cuda" if asks_for_gpu else "cpu") if wanted is Device.AUTO else wanted.value
-    if device == "cuda" and not torch.cuda.is_available():
+    if is_here and device == "cuda" and not torch.cuda.is_available():
         raise MissingError(
             f"{plan.study.name} asks for {plan.study.spec.resources.gpus_per_trial:g} GPU a trial, and torch sees none "
             f"here; run it where there is one, or add `--device cpu` (`harness show` predicts how long that takes)"
@@ -355,7 +366,9 @@ def _workers(device: str, plan: Plan) -> int:
     return max(1, of_cpus)
 
 
-def _runner(name: RunnerName, plan: Plan, store: Store, device: str, workers: int, data_root: Path) -> Runner:
+def _runner(
+    name: RunnerName, plan: Plan, store: Store, device: str, workers: int | None, data_root: Path, at: Cluster | None
+) -> Runner:
     import torch
 
     from harness.search.runner import InlineRunner
@@ -364,17 +377,33 @@ def _runner(name: RunnerName, plan: Plan, store: Store, device: str, workers: in
     from harness.train.workshop import Workshop
 
     resources = plan.study.spec.resources
-    root = store.root.absolute()
+    cache = store.root.absolute().parent / "cache"
     places = Places(checkpoints=store.checkpoints.absolute(), students=store.students.absolute())
-    cache, data_root = root.parent / "cache", data_root.expanduser().absolute()
+    data_root = data_root.expanduser().absolute()
     if name is RunnerName.INLINE:
         make_repeatable(resources.cpus_per_trial)
         return InlineRunner(Workshop(data_root, cache, torch.device(device)), places)
-    os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
     from harness.search.ray_tune import RayRunner, WorkerSettings
 
     settings = WorkerSettings(data_root, cache, places, device, resources.cpus_per_trial)
-    return RayRunner(settings, workers, (resources.gpus_per_trial or 1.0) if device == "cuda" else 0.0)
+    return RayRunner(settings, workers, (resources.gpus_per_trial or 1.0) if device == "cuda" else 0.0, at)
+
+
+def _cluster(address: str | None, folder: Path | None, runner: RunnerName) -> Cluster | None:
+    """The cluster that a search runs on, or None for this machine; Ray's variables are set for either."""
+    if runner is RunnerName.INLINE and address:
+        raise UserError("--runner inline runs in this process alone; leave out --address")
+    if folder and not address:
+        raise UserError("--node-folder is for the nodes of a cluster; add --address, or leave it out")
+    if runner is RunnerName.INLINE:
+        return None
+    os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
+    if address is None:
+        return None
+    from harness.search.ray_tune import Cluster
+
+    passed_on = ("CUBLAS_WORKSPACE_CONFIG", "RAY_CHDIR_TO_TRIAL_DIR")
+    return Cluster(address, folder, {name: os.environ[name] for name in passed_on})
 
 
 def _run_folder(runs: Path, study: str) -> Path:

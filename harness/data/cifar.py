@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,10 +30,17 @@ class _Cifar(Dataset):
     def test_images(self, root: Path) -> Images:
         return self._images(root, train=False)
 
-    def _images(self, root: Path, train: bool) -> Images:
+    def files(self, root: Path) -> list[Path]:
+        return sorted((root / self._kind.base_folder).iterdir())
+
+    @property
+    def _kind(self) -> Any:
         from torchvision import datasets
 
-        kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[self.name]
+        return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[self.name]
+
+    def _images(self, root: Path, train: bool) -> Images:
+        kind = self._kind
         content = downloaded(
             self.name,
             root,

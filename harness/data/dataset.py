@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, Self
@@ -119,6 +120,14 @@ class Dataset(Spec, ABC):
     @abstractmethod
     def test_images(self, root: Path) -> Labelled:
         """The test images. Only `splits.open_test` calls this; a test of the project walks the code for others."""
+
+    def files(self, root: Path) -> list[Path]:
+        """The files that its images are read from, where they lie on this machine; none where it needs none."""
+        return []
+
+    def moved(self, root: Path, place: Callable[[Path], Path]) -> Self:
+        """The same, read from copies of those files, each at its `place`; the root's own is moved along."""
+        return self
 
     def pinned(self, beside: Path | None) -> Self:
         """The same with what its files decide filled in; `beside` is the study's file.

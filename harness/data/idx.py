@@ -11,9 +11,9 @@ import gzip
 import hashlib
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,12 @@ class _Idx(Dataset):
 
     def test_images(self, root: Path) -> Images:
         return self._images(root, "t10k")
+
+    def files(self, root: Path) -> list[Path]:
+        return [path for file in self._digests if (path := self._found(file, root))]
+
+    def moved(self, root: Path, place: Callable[[Path], Path]) -> Self:
+        return self.model_copy(update={"folder": str(place(self.files(root)[0].parent))})
 
     def _images(self, root: Path, part: Literal["train", "t10k"]) -> Images:
         pixels = self._read(f"{part}-images-idx3-ubyte", root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
 
@@ -50,6 +51,12 @@ class ImageNet(ClassFolders):
 
     def test_images(self, root: Path) -> Labelled:
         return self._below(root)._images("test", root)
+
+    def files(self, root: Path) -> list[Path]:
+        return []  # too large to be sent: it lies on every machine
+
+    def moved(self, root: Path, place: Callable[[Path], Path]) -> Self:
+        return self.model_copy(update={"path": str(root / Path(self.path).expanduser())})
 
     def _below(self, root: Path) -> Self:
         place = root / at_home(self.path)

@@ -7,7 +7,7 @@ study can be checked and shown without decoding anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -173,6 +173,12 @@ class ListedDataset(Dataset, Placed, ABC):
 
     def test_images(self, root: Path) -> Labelled:
         return self._images("test", root)
+
+    def files(self, root: Path) -> list[Path]:
+        return [path for _, path in self.named()]
+
+    def moved(self, root: Path, place: Callable[[Path], Path]) -> Self:
+        return self.model_copy(update={"path": str(place(Path(self.path).expanduser()))})
 
     def pinned(self, beside: Path | None) -> Self:
         found = self.at_its_place(beside)

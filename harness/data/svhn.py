@@ -37,6 +37,9 @@ class Svhn(Dataset):
     def test_images(self, root: Path) -> Images:
         return self._images(root, "test")
 
+    def files(self, root: Path) -> list[Path]:
+        return [root / "train_32x32.mat", root / "test_32x32.mat"]
+
     def _images(self, root: Path, part: Literal["train", "test"]) -> Images:
         from torchvision.datasets import SVHN
 

@@ -2,6 +2,7 @@
 
     driver   Agenda ◄─ _Source (Tune's Searcher) ◄─ results
     worker   _Worker (Tune's Trainable): carries out a pack in slices of half a second
+    cluster  an actor beside the driver serves its files (see `depot.py`) to nodes that do not share them
 
 Tune sees one Tune trial a pack and none of our numbers: it neither proposes, stops, stores nor
 restores. Its own stores and loggers lose trials or cost files; ours is the truth.
@@ -12,12 +13,14 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +28,32 @@ import ray
 import torch
 from filelock import FileLock
 from ray import tune
-from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
+from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_put
 from ray.tune.search import Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.record import EpochRecord
 from harness.search.agenda import Agenda, Pack
+from harness.search.depot import FilesOnDisk
+from harness.search.node import Node, Supply, below
+from harness.source import MissingError, UserError
 from harness.store.parquet import now
-from harness.train.account import Account, Places, carry_out, failed
+from harness.study.plan import Plan
+from harness.train.account import Account, Assignment, Places, carry_out, failed
 from harness.train.seeds import make_repeatable
+from harness.train.teachers import Once, locked
 from harness.train.workshop import Workshop
 
 SLICE = 0.5
 """Seconds of training between two reports of a worker."""
+
+NODE = Path("~/.cache/ksan-harness/node")
+"""Where a node keeps its copies of the driver's files."""
+
+PATIENCE = 5.0
+"""Seconds within which a cluster must answer."""
+
+LOOPBACK = "127.0.0.1"
 
 RETRIES = 2
 """How often a pack whose worker was lost (killed, out of memory) is given to another."""
@@ -64,14 +81,44 @@ class WorkerSettings:
     threads: int
 
 
-class RayRunner:
-    """Runs packs on the workers of a local Ray, started for this run and stopped after it."""
+@dataclass(frozen=True)
+class Cluster:
+    """An existing Ray cluster, and where its nodes keep their copies of the driver's files."""
 
-    def __init__(self, settings: WorkerSettings, workers: int, gpus_per_trial: float) -> None:
-        self.settings, self.workers, self.gpus_per_trial = settings, workers, gpus_per_trial
+    address: str
+    """`auto`, or HOST:PORT."""
+    folder: Path | None = None
+    """A folder of each node's own; None for `NODE` on those alone that do not share the run's folder."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables that its workers are started with."""
+
+
+@dataclass(frozen=True)
+class _Far:
+    """What a worker needs to know to find out whether it shares the driver's file system, and to do without."""
+
+    depot: _FarDepot
+    token: Path
+    folder: Path
+    is_own: bool
+    """Whether the folder is used in any case."""
+    supplies: dict[str, Supply]
+
+
+class RayRunner:
+    """Runs packs on the workers of a local Ray, started for this run and stopped after it, or of a cluster."""
+
+    def __init__(
+        self, settings: WorkerSettings, workers: int | None, gpus_per_trial: float, cluster: Cluster | None = None
+    ) -> None:
+        """As many workers as the cluster has room for where their number is not said."""
+        self.settings, self.workers, self.gpus_per_trial, self.cluster = settings, workers, gpus_per_trial, cluster
 
     def run(self, agenda: Agenda) -> None:
-        """Runs until the agenda is finished; raises what the agenda raises, and stops Ray in any case."""
+        """Runs until the agenda is finished; raises what the agenda raises, and stops a Ray of its own in any case.
+
+        Raises `MissingError` where no cluster answers.
+        """
         if agenda.is_finished:
             return
         # A long path breaks the unix sockets in it (107 bytes), so Ray's own files live in the system's.
@@ -82,33 +129,53 @@ class RayRunner:
         source = _Source(agenda)
         try:
             with _interrupts_deferred():
-                ray.init(
-                    address="local",  # whatever RAY_ADDRESS says
-                    num_cpus=self.workers * self.settings.threads,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                    _temp_dir=str(scratch),
-                )
-            self._tuner(source, scratch).fit()
+                if self.cluster:
+                    _connect(self.cluster)
+                else:
+                    _start(scratch, self.workers or 1, self.settings.threads)
+            with self._far(agenda.plan) as far:
+                source.depot = far.depot if far else None
+                self._tuner(source, scratch, far).fit()
         except Exception as error:
             raise (source.stopped_by or error) from None
         finally:
+            if ray.is_initialized():
+                with suppress(Exception):  # a cluster that is gone
+                    _internal_kv_del(_draining())
             ray.shutdown()
             ours.release()
             shutil.rmtree(scratch, ignore_errors=True)
         if source.stopped_by:
             raise source.stopped_by
 
-    def _tuner(self, source: _Source, scratch: Path) -> tune.Tuner:
+    @contextmanager
+    def _far(self, plan: Plan) -> Iterator[_Far | None]:
+        """What workers on a cluster get beside their settings; the depot and its token last as long as the block."""
+        if self.cluster is None:
+            yield None
+            return
+        places, root = self.settings.places, self.settings.data_root
+        folder = self.cluster.folder or NODE
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        writable = (self.settings.cache, places.checkpoints, places.students)
+        actor = ray.remote(FilesOnDisk).options(num_cpus=0, scheduling_strategy=here).remote(writable)
+        supplies = {}
+        for data in {cell.base.data.id: cell.base.data for cell in plan.cells}.values():
+            files = tuple(path.absolute() for path in data.files(root))
+            supplies[data.id] = Supply(data.moved(root, partial(below, folder)), files)
+        places.checkpoints.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".driver-", dir=places.checkpoints) as token:
+            yield _Far(_FarDepot(actor), Path(token.name), folder, self.cluster.folder is not None, supplies)
+
+    def _tuner(self, source: _Source, scratch: Path, far: _Far | None) -> tune.Tuner:
         resources = {"cpu": self.settings.threads, "gpu": self.gpus_per_trial}
-        trainable = tune.with_resources(tune.with_parameters(_Worker, settings=self.settings), resources)
+        trainable = tune.with_resources(tune.with_parameters(_Worker, settings=self.settings, far=far), resources)
         return tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=source,
                 num_samples=-1,
-                max_concurrent_trials=self.workers,
+                max_concurrent_trials=self.workers or _room(self.settings.threads, self.gpus_per_trial),
                 reuse_actors=True,
                 trial_name_creator=_short_name,
                 trial_dirname_creator=_short_name,
@@ -120,6 +187,76 @@ class RayRunner:
                 callbacks=[_Drain(source.agenda)],
             ),
         )
+
+
+def _start(scratch: Path, workers: int, threads: int) -> None:
+    """A Ray of this run's own, all of whose ports are this machine's alone."""
+    ray.init(
+        address="local",  # whatever RAY_ADDRESS says
+        num_cpus=workers * threads,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        _temp_dir=str(scratch),
+        _node_ip_address=LOOPBACK,
+    )
+
+
+def _connect(cluster: Cluster) -> None:
+    """Joins a cluster; raises `MissingError` where none answers, or where it cannot be joined from here."""
+    remedy = "start one with `ray start --head` (see docs/clusters.md), or leave out --address to run on this machine"
+    host, _, port = cluster.address.rpartition(":")
+    try:
+        if port.isdigit():
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+        ray.init(
+            address=cluster.address,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            runtime_env={"env_vars": cluster.environment} if cluster.environment else None,
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MissingError(f"no Ray cluster could be joined at {cluster.address} ({reason}); {remedy}") from error
+
+
+def _room(threads: int, gpus_per_trial: float) -> int:
+    """How many trials fit on the cluster at a time."""
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    room = int(there.get("CPU", 0) // threads)
+    if gpus_per_trial:
+        room = min(room, int(there.get("GPU", 0) / gpus_per_trial))
+    if not room:
+        raise MissingError(
+            f"the cluster has {there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs, and a trial takes "
+            f"{threads} and {gpus_per_trial:g}; add nodes, or lower `resources`"
+        )
+    return room
+
+
+class _FarDepot:
+    """The depot as a node sees it."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+
+    def digest(self, path: Path) -> str | None:
+        return ray.get(self.actor.digest.remote(path))  # type: ignore[no-any-return]
+
+    def read(self, path: Path, offset: int) -> bytes:
+        return ray.get(self.actor.read.remote(path, offset))  # type: ignore[no-any-return]
+
+    def write(self, path: Path, content: bytes, digest: str) -> None:
+        ray.get(self.actor.write.remote(path, content, digest))
+
+    def remove(self, path: Path) -> None:
+        ray.get(self.actor.remove.remote(path))
+
+    def claim(self, path: Path, holder: str) -> bool:
+        return ray.get(self.actor.claim.remote(path, holder))  # type: ignore[no-any-return]
+
+    def release(self, holder: str) -> None:
+        ray.get(self.actor.release.remote(holder))
 
 
 @contextmanager
@@ -160,23 +297,50 @@ class _Parcel:
         return self.pack[0].id
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """A trial that a node could not carry out, for want of what it was to get or to send."""
+
+    assignment: Assignment
+    error: Exception
+
+
 class _Worker(tune.Trainable):
     """A process that carries out packs; its workshop stays when the next pack comes."""
 
-    def setup(self, config: dict[str, Any], settings: WorkerSettings | None = None) -> None:
+    def setup(self, config: dict[str, Any], settings: WorkerSettings | None = None, far: _Far | None = None) -> None:
         assert settings is not None
         make_repeatable(settings.threads)
-        self._settings = settings
-        self._workshop = Workshop(settings.data_root, settings.cache, torch.device(settings.device))
+        self._places = settings.places
+        self._node: Node | None = None
+        data_root, cache = settings.data_root, settings.cache
+        once: Once = locked
+        if far and (far.is_own or not far.token.exists()):
+            folder = far.folder.expanduser().absolute()
+            self._node = Node(folder, far.depot, settings.places, far.supplies)
+            data_root, cache, once = below(folder, data_root), below(folder, cache), self._node.once
+        self._workshop = Workshop(data_root, cache, torch.device(settings.device), once)
         self.reset_config(config)
 
     def reset_config(self, config: dict[str, Any]) -> bool:
         parcel: _Parcel = config["parcel"]
-        self._news = _news(parcel.pack, self._workshop, self._settings.places)
+        self._news = self._news_of(parcel.pack)
         return True
 
+    def _news_of(self, pack: Pack) -> Generator[EpochRecord | Account | _Refusal, None, None]:
+        for assignment in pack:
+            if self._node is None:
+                yield (yield from carry_out(assignment, self._workshop, self._places))
+                continue
+            try:
+                yield (yield from self._node.carry_out(assignment, self._workshop))
+            except UserError as error:
+                yield _Refusal(assignment, MissingError(str(error)))
+            except Exception as error:  # the network's, or a disk's
+                yield _Refusal(assignment, RuntimeError(f"{type(error).__name__}: {error}"))
+
     def step(self) -> dict[str, Any]:
-        news: list[EpochRecord | Account] = []
+        news: list[EpochRecord | Account | _Refusal] = []
         until = time.monotonic() + SLICE
         if _internal_kv_get(_draining()):
             self._news.close()
@@ -196,11 +360,6 @@ class _Worker(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Nothing: trials find what they kept."""
-
-
-def _news(pack: Pack, workshop: Workshop, places: Places) -> Generator[EpochRecord | Account, None, None]:
-    for assignment in pack:
-        yield (yield from carry_out(assignment, workshop, places))
 
 
 def _draining() -> str:
@@ -231,6 +390,8 @@ class _Source(Searcher):
         self.agenda = agenda
         self.stopped_by: Exception | None = None
         """What the agenda raised, which ends the run early."""
+        self.depot: _FarDepot | None = None
+        """What a lost worker's rights are taken back from."""
         self._packs: dict[str, Pack] = {}
         self._lost: deque[Pack] = deque()
         self._losses: Counter[str] = Counter()
@@ -265,6 +426,9 @@ class _Source(Searcher):
         Tune's own retries leave out a worker that dies between two packs, with the next one in its hands.
         """
         first = pack[0].id
+        if self.depot:
+            for assignment in pack:
+                self.depot.release(assignment.id)
         self._losses[first] += 1
         if self._losses[first] <= RETRIES:
             self._lost.append(pack)
@@ -277,6 +441,8 @@ class _Source(Searcher):
         for item in result.pop("news", ()):
             if isinstance(item, EpochRecord):
                 self.agenda.trained(item)
+            elif isinstance(item, _Refusal):
+                self._take(Account(failed(item.assignment, item.error, started=now()), ()))
             else:
                 self._take(item)
 

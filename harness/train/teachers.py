@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,14 @@ from harness.train.trial import Checkpoint, TrialSpec, run_trial
 
 _DIGEST = "sha256"
 
+Once = Callable[..., AbstractContextManager[object]]
+"""Gives one process at a time the right to make some files (paths), and lets it see what others made of them."""
+
+
+def locked(*files: Path) -> AbstractContextManager[object]:
+    """`Once` for processes that share a file system."""
+    return FileLock(files[0].with_suffix(".lock"))
+
 
 @dataclass(frozen=True)
 class Teacher:
@@ -51,7 +60,7 @@ class Teacher:
 
 
 def teacher(
-    spec: TrialSpec, data: TrialData, cache: Path, device: torch.device
+    spec: TrialSpec, data: TrialData, cache: Path, device: torch.device, once: Once = locked
 ) -> Generator[EpochRecord, None, Teacher]:
     """The teacher of a teacher's trial: from the cache, from weights that it comes with, or trained now.
 
@@ -66,7 +75,7 @@ def teacher(
         return _frozen(network, score, (), 0.0)
     folder = cache / "teachers"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{spec.id}.lock"):
+    with once(folder / f"{spec.id}.safetensors", folder / f"{spec.id}.json"):
         known = _kept(spec, folder, device)
         if known is None:
             records = run_trial(spec, data, None, device)
@@ -176,6 +185,7 @@ def frozen_part(
     data: TrialData,
     cache: Path,
     device: torch.device,
+    once: Once = locked,
 ) -> TeacherPart | None:
     """The method's part on the teacher's side, pre-trained and frozen; one for all trials that agree on it.
 
@@ -194,7 +204,7 @@ def frozen_part(
     key = content_id([*seen, method.name, settings.model_dump(mode="json")])
     path = cache / "parts" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with once(path):
         if not (path.exists() and _filled(part, path)):
             with seeded(pretraining.seed, device):
                 _pretrain(part, method, tapped, data)

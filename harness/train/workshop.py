@@ -19,7 +19,7 @@ from harness.record import EpochRecord
 from harness.spec import content_id
 from harness.train.answers import answers
 from harness.train.seeds import seeded
-from harness.train.teachers import Teacher, frozen_part, teacher
+from harness.train.teachers import Once, Teacher, frozen_part, locked, teacher
 from harness.train.trial import TeacherSide, TeacherSpec, TrialSpec, precision, teacher_trial
 
 REMEMBERED = 512 * 2**20
@@ -29,8 +29,8 @@ REMEMBERED = 512 * 2**20
 class Workshop:
     """Data and teachers on one device, by the id of what asked for them."""
 
-    def __init__(self, data_root: Path, cache: Path, device: torch.device) -> None:
-        self.data_root, self.cache, self.device = data_root, cache, device
+    def __init__(self, data_root: Path, cache: Path, device: torch.device, once: Once = locked) -> None:
+        self.data_root, self.cache, self.device, self.once = data_root, cache, device, once
         self._own_cache = cache / f"{device.type}-{torch.get_num_threads()}"
         """What another kind of device, or another number of threads, rounds differently is another content."""
         self._data: dict[str, TrialData] = {}
@@ -52,7 +52,9 @@ class Workshop:
         """A teacher, trained now if nobody has; yields its epochs."""
         trial = teacher_trial(spec, data)
         if trial.id not in self._teachers:
-            self._teachers[trial.id] = yield from teacher(trial, self.data(data), self._own_cache, self.device)
+            self._teachers[trial.id] = yield from teacher(
+                trial, self.data(data), self._own_cache, self.device, self.once
+            )
         else:
             yield from self._teachers[trial.id].epochs
         return self._teachers[trial.id]
@@ -82,7 +84,7 @@ class Workshop:
         pairing = replace(unmeasured, logit_mean=float(logits.mean()), logit_spread=float(logits.std()))
         paths = {tap.name: tap.teacher for tap in spec.taps}
         tapped = Tapped(known.network, paths, spec.teacher.network.classifier)
-        part = frozen_part(method, known, tapped, pairing, data, self._own_cache, self.device)
+        part = frozen_part(method, known, tapped, pairing, data, self._own_cache, self.device, self.once)
         parts = Parts(pairing, torch.nn.Identity(), None, part)
         with seeded(0, self.device):
             says = answers(tapped, method, parts, data, precision(spec, self.device), spec.training.epochs)

@@ -78,6 +78,7 @@ class Shelf(StrEnum):
 
 StudyName = Annotated[str, typer.Option("--study", "-s", help="Name or path of a study.", show_default=False)]
 Runs = Annotated[Path, typer.Option(help="Folder of the runs' records.")]
+RunsOrUrl = Annotated[str, typer.Option(help="Folder or URL (s3://…) of the runs' records.")]
 DataRoot = Annotated[Path, typer.Option(help="Folder of downloaded data sets.")]
 DeviceOption = Annotated[Device, typer.Option(help="Where trials run.")]
 
@@ -85,6 +86,8 @@ LOOKS = 2.0
 """Seconds between two looks of `status --watch`."""
 RUNS = Path("runs")
 DATA = Path.home() / ".cache" / "ksan-harness" / "data"
+COPIES = Path.home() / ".cache" / "ksan-harness" / "runs"
+"""Where runs at a URL are copied to be read."""
 
 
 @app.callback()
@@ -105,6 +108,9 @@ def search(
     runner: Annotated[RunnerName, typer.Option(help="Ray's processes, or this process alone.")] = RunnerName.RAY,
     device: DeviceOption = Device.AUTO,
     data_root: DataRoot = DATA,
+    storage: Annotated[
+        str | None, typer.Option(help="URL that the run is kept at (s3://BUCKET/PREFIX).", show_default=False)
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="An existing Ray cluster: auto, or HOST:PORT.", show_default=False)
     ] = None,
@@ -123,12 +129,14 @@ def search(
         from harness.search.carry_out import carry_out, fetch_data
         from harness.search.display import Display
         from harness.store.parquet import Store
+        from harness.store.remote import Remote
         from harness.study.plan import plan
         from harness.study.study import load_study
 
         console = Console()
         planned = plan(load_study(study))
-        store = Store(runs / planned.study.name)
+        remote = Remote(f"{storage.rstrip('/')}/{planned.study.name}") if storage else None
+        store = Store(runs / planned.study.name, remote)
         cluster = _cluster(address, node_folder, runner)
         settled = _device(device, planned, is_here=cluster is None)
         count = workers or (1 if cluster else _workers(settled, planned))
@@ -247,14 +255,14 @@ def status(
 def report(
     context: typer.Context,
     study: StudyName,
-    runs: Runs = RUNS,
+    runs: RunsOrUrl = str(RUNS),
     to: Annotated[Path | None, typer.Option(help="Where to write the page.", show_default=False)] = None,
 ) -> None:
     """Write a run's report: one HTML file that needs nothing else."""
     with told(context):
         from harness.report.page import write_report
 
-        page = write_report(_run_folder(runs, study), to)
+        page = write_report(_run_folder(here(runs), study), to)
         Console().print(Text(f"report: {page}"), soft_wrap=True)
 
 
@@ -262,17 +270,18 @@ def report(
 def leaderboard(
     context: typer.Context,
     study: Annotated[list[str] | None, typer.Option("--study", "-s", help="Studies; all runs by default.")] = None,
-    runs: Runs = RUNS,
+    runs: RunsOrUrl = str(RUNS),
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Print the confirmed rows of one or all runs, ranked, each with the command that reproduces it."""
     with told(context):
         from harness.report.leaderboard import leaderboard_markdown, print_leaderboard
 
+        place = here(runs)
         if study:
-            folders = [_run_folder(runs, name) for name in study]
+            folders = [_run_folder(place, name) for name in study]
         else:
-            folders = sorted(path.parent for path in runs.glob("*/study.json"))
+            folders = sorted(path.parent for path in place.glob("*/study.json"))
         if not folders:
             raise MissingError(f"no runs in {runs}; run `harness search --study digits_resnet` first, or give --runs")
         if markdown:
@@ -285,7 +294,7 @@ def leaderboard(
 def reproduce(
     context: typer.Context,
     trial_id: Annotated[str, typer.Argument(help="A trial's id, or its first digits.", show_default=False)],
-    runs: Runs = RUNS,
+    runs: RunsOrUrl = str(RUNS),
     data_root: DataRoot = DATA,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train the teacher again too.")] = False,
 ) -> None:
@@ -295,11 +304,23 @@ def reproduce(
         from harness.search.reproduce import compare, find_trial, train_again
 
         console = Console()
-        record = find_trial([runs, Path("reports")], trial_id)
+        place = here(runs)
+        record = find_trial([place, Path("reports")], trial_id)
         console.print(Text(f"{record.trial_id}: {record.arm} on {record.student}, seed {record.seed}", style="bold"))
-        again = train_again(record, runs / "cache", data_root, fresh)
+        again = train_again(record, place / "cache", data_root, fresh)
         if not compare(record, again, console):
             raise typer.Exit(1)
+
+
+def here(runs: str) -> Path:
+    """The folder of some runs; what lies at a URL is copied to this machine, without the students, to be read."""
+    if "://" not in runs:
+        return Path(runs)
+    from hashlib import sha256
+
+    from harness.store.remote import copied
+
+    return copied(runs, COPIES / sha256(runs.encode()).hexdigest()[:16])
 
 
 @contextmanager

@@ -23,7 +23,7 @@ import json
 import types
 import typing
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -35,6 +35,7 @@ from filelock import FileLock, Timeout
 from harness.files import replacing, write_text_whole
 from harness.record import EpochRecord, Provenance, TrialRecord
 from harness.source import MissingError, UserError
+from harness.store.remote import Remote
 
 Record = TypeVar("Record", EpochRecord, TrialRecord)
 
@@ -100,8 +101,8 @@ class RunLockedError(UserError):
 class Store:
     """The records of one run of one study, in a folder of their own."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, remote: Remote | None = None) -> None:
+        self.root, self.remote = root, remote
         self.unread: list[Path] = []
         """Files that could not be read and lie where they were, for this store only reads."""
         self._is_writing = False
@@ -110,7 +111,11 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Holds the run for one writer; raises `RunLockedError` where another process has it."""
+        """Holds the run for one writer; raises `RunLockedError` where another process has it.
+
+        With a remote the folder is made what that holds, and that what the folder holds. Raises `TakenError` or
+        `StorageError`.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.root / LOCK)
         try:
@@ -119,16 +124,27 @@ class Store:
             raise RunLockedError(f"another search is writing {self.root}; wait for it or stop it") from error
         self._is_writing = True
         try:
-            yield
+            with self.remote.leased(self.root) if self.remote else nullcontext():
+                if self.remote:
+                    self.remote.pull(self.root)
+                    self.remote.push_missing(self.root)
+                yield
         finally:
             self._is_writing = False
             lock.release()
 
     def write(self, trial: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
-        """Puts a trial that ended on disk; when this returns, no kill can lose it."""
+        """Puts a trial that ended on disk, and to the remote; when this returns, no kill can lose it."""
         name = f"{trial.trial_id}-{trial.attempt}.parquet"
         _write_whole(self.root / "epochs" / name, _table(epochs, EpochRecord))
         _write_whole(self.root / "trials" / name, _table([trial], TrialRecord))
+        student = self.students / f"{trial.trial_id}.safetensors"
+        self._push(*([student] if student.exists() else []), self.root / "epochs" / name, self.root / "trials" / name)
+
+    def _push(self, *paths: Path) -> None:
+        if self.remote:
+            for path in paths:
+                self.remote.push(self.root, path)
 
     def attempts(self) -> list[TrialRecord]:
         """Every attempt of every trial that ended, a trial's in their order."""
@@ -217,6 +233,7 @@ class Store:
         self.root.mkdir(parents=True, exist_ok=True)
         write_text_whole(self.root / "study.yaml", text)
         write_text_whole(self.root / "study.json", json.dumps(resolved, indent=1, sort_keys=True))
+        self._push(self.root / "study.yaml", self.root / "study.json")
 
 
 def _table(records: Sequence[EpochRecord] | Sequence[TrialRecord], kind: type) -> pa.Table:

@@ -15,8 +15,9 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,13 +67,13 @@ class Remote:
         self._is_lost = False
         self._pushed: dict[Path, int] = {}
 
-    def pull(self, folder: Path) -> None:
+    def pull(self, folder: Path, kinds: Sequence[str] = (*RECORDS, "checkpoints")) -> None:
         """Brings what the folder lacks; a study that is there is the remote's."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in STUDY:
-            if self._lasting(lambda name=name: self._files.exists(self._at(name))):
+            if self._lasting(partial(self._files.exists, self._at(name))):
                 self._fetch(name, folder)
-        for kind in (*RECORDS, "checkpoints"):
+        for kind in kinds:
             for name in self._names(kind):
                 if not (folder / kind / name).exists():
                     self._fetch(f"{kind}/{name}", folder)
@@ -80,7 +81,7 @@ class Remote:
     def runs(self) -> list[str]:
         """The names of the runs below the URL."""
         found = self._names("")
-        return [name for name in found if self._lasting(lambda name=name: self._files.exists(self._at(f"{name}/study.json")))]
+        return [name for name in found if self._lasting(partial(self._files.exists, self._at(f"{name}/study.json")))]
 
     def push(self, folder: Path, path: Path) -> None:
         """Puts one file of the folder there; raises `StorageError` where it stays refused, `TakenError` once another
@@ -129,11 +130,11 @@ class Remote:
                 raise TakenError(f"another search is writing {self.url}; wait for it or stop it")
             content = json.dumps({"owner": owner, "beat": 0}).encode()
             try:
-                self._lasting(lambda name=_lease_name(last + 1): self._create(self._at(name), content))
+                self._lasting(partial(self._create, self._at(_lease_name(last + 1)), content))
             except FileExistsError:
                 continue  # another one was faster; see whether it lives
             for number in numbers:
-                self._lasting(lambda name=_lease_name(number): self._files.rm_file(self._at(name)))
+                self._lasting(partial(self._files.rm_file, self._at(_lease_name(number))))
             return last + 1
 
     def _is_alive(self, number: int, owner: str) -> bool:
@@ -149,7 +150,9 @@ class Remote:
 
     def _read_lease(self, number: int) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads(self._lasting(lambda: self._files.cat_file(self._at(_lease_name(number)))))
+            content: dict[str, Any] = json.loads(
+                self._lasting(lambda: self._files.cat_file(self._at(_lease_name(number))))
+            )
         except (FileNotFoundError, ValueError):
             return {}
         return content
@@ -241,7 +244,11 @@ class Remote:
 
 
 def _options(url: str) -> dict[str, Any]:
-    return {"use_listings_cache": False, "skip_instance_cache": True} if url.startswith("s3") else {}
+    """What s3fs is to do otherwise: see what others write, and leave trying again to `_lasting`."""
+    if not url.startswith("s3"):
+        return {}
+    retries = {"config_kwargs": {"retries": {"max_attempts": 0}, "connect_timeout": 5}}
+    return {"use_listings_cache": False, "skip_instance_cache": True, **retries}
 
 
 def _lease_name(number: int) -> str:
@@ -254,3 +261,13 @@ def _owner(folder: Path) -> str:
     if not path.exists():
         write_text_whole(path, uuid.uuid4().hex)
     return path.read_text(encoding="utf-8")
+
+
+def copied(url: str, to: Path) -> Path:
+    """A copy of all runs at a URL, without their students, brought up to date; raises `StorageError`."""
+    names = Remote(url).runs()
+    if not names:
+        raise StorageError(f"{url} holds no run; run `harness search --study digits_resnet --storage {url}` first")
+    for name in names:
+        Remote(f"{url.rstrip('/')}/{name}").pull(to / name, ("epochs", "trials"))
+    return to

@@ -48,6 +48,8 @@ RAY_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 """Read by Ray when it is imported, so it is set here, before anything imports it."""
+RAY_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""On every system, whatever its name says: Ray takes 127.0.0.1 for the machine's address, and listens nowhere else."""
 
 
 class Device(StrEnum):
@@ -420,6 +422,7 @@ def _cluster(address: str | None, folder: Path | None, runner: RunnerName) -> Cl
         return None
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
     if address is None:
+        os.environ.update(RAY_ON_LOOPBACK)
         return None
     from harness.search.ray_tune import Cluster
 

@@ -53,8 +53,6 @@ NODE = Path("~/.cache/ksan-harness/node")
 PATIENCE = 5.0
 """Seconds within which a cluster must answer."""
 
-LOOPBACK = "127.0.0.1"
-
 RETRIES = 2
 """How often a pack whose worker was lost (killed, out of memory) is given to another."""
 
@@ -190,7 +188,7 @@ class RayRunner:
 
 
 def _start(scratch: Path, workers: int, threads: int) -> None:
-    """A Ray of this run's own, all of whose ports are this machine's alone."""
+    """A Ray of this run's own."""
     ray.init(
         address="local",  # whatever RAY_ADDRESS says
         num_cpus=workers * threads,
@@ -198,7 +196,6 @@ def _start(scratch: Path, workers: int, threads: int) -> None:
         log_to_driver=False,
         logging_level=logging.CRITICAL,
         _temp_dir=str(scratch),
-        _node_ip_address=LOOPBACK,
     )
 
 

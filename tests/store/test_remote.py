@@ -118,7 +118,14 @@ def test_a_storage_that_does_not_answer_is_told_and_the_records_are_kept(
     here, record = Store(tmp_path / "a", remote(f"{url}/run")), trial()
     with here.writing():
         monkeypatch.setattr(
-            here.remote, "_files", fsspec.filesystem("s3", endpoint_url="http://127.0.0.1:9", skip_instance_cache=True)
+            here.remote,
+            "_files",
+            fsspec.filesystem(
+                "s3",
+                endpoint_url="http://127.0.0.1:9",
+                skip_instance_cache=True,
+                config_kwargs={"retries": {"max_attempts": 0}},
+            ),
         )
         with pytest.raises(StorageError, match=r"does not answer .* the same command continues"):
             here.write(record, epochs_of(record))

@@ -115,7 +115,7 @@ def test_all_ports_of_a_search_of_this_machine_are_loopbacks(tmp_path: Path) -> 
 def listening(pid: int) -> Iterator[IPv4Address | IPv6Address]:
     """The addresses at which a process listens for TCP."""
     try:
-        sockets = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}
+        sockets = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
     except OSError:
         return  # it ended meanwhile
     for family in ("tcp", "tcp6"):

@@ -220,7 +220,7 @@ def list_shelves(
 def status(
     context: typer.Context,
     study: StudyName,
-    runs: Runs = RUNS,
+    runs: RunsOrUrl = str(RUNS),
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every two seconds, while it runs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
@@ -234,7 +234,7 @@ def status(
         from harness.report import status as standing
         from harness.store.parquet import Store
 
-        console, store = Console(), Store(_run_folder(runs, study))
+        console, store = Console(), Store(_run_folder(here(runs), study))
         in_place = Live(console=console, auto_refresh=False) if watch and console.is_terminal and not as_json else None
         with in_place or nullcontext():
             while True:

@@ -147,7 +147,11 @@ def test_a_search_kept_on_s3_goes_on_from_there_and_is_read_from_there(
     assert again.exit_code == 0, again.output
     assert f"Continuing: {len(finished.store.trials())} trials are on disk" in again.output
     assert names(tmp_path / "second" / "tiny") == names(finished.store.root)
-    for command in (["leaderboard"], ["report", "-s", "tiny", "--to", str(tmp_path / "page.html")]):
+    for command in (
+        ["leaderboard"],
+        ["status", "-s", "tiny"],
+        ["report", "-s", "tiny", "--to", str(tmp_path / "page.html")],
+    ):
         read = told(*command, "--runs", url)
         assert read.exit_code == 0, read.output
 

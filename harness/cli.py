@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from harness.source import MissingError, UserError
+from harness.source import Interrupted, MissingError, UserError
 
 if TYPE_CHECKING:
     from harness.search.ray_tune import Cluster
@@ -79,9 +79,29 @@ class Shelf(StrEnum):
 
 
 StudyName = Annotated[str, typer.Option("--study", "-s", help="Name or path of a study.", show_default=False)]
-Runs = Annotated[Path, typer.Option(help="Folder of the runs' records.")]
-RunsOrUrl = Annotated[str, typer.Option(help="Folder or URL (s3://…) of the runs' records.")]
-DataRoot = Annotated[Path, typer.Option(help="Folder of downloaded data sets.")]
+
+
+def _folder(path: Path) -> Path:
+    """A folder that a command line names, its `~` for the home folder; it need not be there."""
+    from harness.files import at_home
+
+    try:
+        found = at_home(path)
+    except MissingError as error:
+        raise typer.BadParameter(str(error)) from error
+    if found.is_file():
+        raise typer.BadParameter(f"{path} is a file; name a folder")
+    return found
+
+
+def _folder_or_url(place: str) -> str:
+    """A URL as it is, and a folder as `_folder` has it."""
+    return place if "://" in place else str(_folder(Path(place)))
+
+
+Runs = Annotated[Path, typer.Option(help="Folder of the runs' records.", callback=_folder)]
+RunsOrUrl = Annotated[str, typer.Option(help="Folder or URL (s3://…) of the runs' records.", callback=_folder_or_url)]
+DataRoot = Annotated[Path, typer.Option(help="Folder of downloaded data sets.", callback=_folder)]
 DeviceOption = Annotated[Device, typer.Option(help="Where trials run.")]
 
 LOOKS = 2.0
@@ -128,7 +148,7 @@ def search(
     with told(context):
         from harness.report.leaderboard import print_front, print_leaderboard
         from harness.report.page import write_report
-        from harness.search.carry_out import carry_out, fetch_data
+        from harness.search.carry_out import carry_out, fetch_data, refuse_nothing_confirmed
         from harness.search.display import Display
         from harness.store.parquet import Store
         from harness.store.remote import Remote
@@ -140,14 +160,14 @@ def search(
         remote = Remote(f"{storage.rstrip('/')}/{planned.study.name}") if storage else None
         store = Store(runs / planned.study.name, remote)
         cluster = _cluster(address, node_folder, runner)
+        if cluster is None:
+            _refuse_more_threads(planned)
         settled = _device(device, planned, is_here=cluster is None)
         count = workers or (1 if cluster else _workers(settled, planned))
         runs_trials = _runner(runner, planned, store, settled, workers if cluster else count, data_root, cluster)
         console.print(Text(f"{planned.study.name}: {planned.study.spec.question}", style="bold"))
         display = Display(planned, console, count)
-        failed = carry_out(
-            planned, store, runs_trials, display, settled, lambda: fetch_data(planned, data_root.expanduser())
-        )
+        failed = carry_out(planned, store, runs_trials, display, settled, lambda: fetch_data(planned, data_root))
         for path in store.damaged:
             console.print(Text(f"{path} could not be read; it was set aside and its trial was run again", "yellow"))
         console.print()
@@ -157,6 +177,7 @@ def search(
         console.print(Text(f"report: {page}", style="bold"), soft_wrap=True)
         if failed:
             console.print(Text(f"{len(failed)} trials failed; the same command tries them again", style="red"))
+        refuse_nothing_confirmed(store)
 
 
 @app.command()
@@ -338,8 +359,13 @@ def told(context: typer.Context) -> Iterator[None]:
         remedy = "; free some space, then the same command continues" if _is_full(error) else ""
         errors.print(Text(f"{error}{remedy}", style="red"))
         raise typer.Exit(error.exit_code if isinstance(error, UserError) else MissingError.exit_code) from None
-    except SystemExit:  # rich's way to say that whoever read the output, such as `head`, is gone
-        raise typer.Exit(141) from None
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich's way: who read the output, such as `head`, is gone
+            raise typer.Exit(141) from None
+        errors.print(Text(f"other people's code ended the program (SystemExit {error}); --debug shows where", "red"))
+        if context.obj:
+            raise
+        raise typer.Exit(2) from None
     except KeyboardInterrupt:
         if context.obj:
             raise
@@ -359,7 +385,7 @@ def _interrupt(number: int, frame: object) -> None:
     """Interrupts once: what is then put in order must not be broken off by a second Ctrl-C."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 def _device(wanted: Device, plan: Plan, is_here: bool = True) -> str:
@@ -389,6 +415,18 @@ def _workers(device: str, plan: Plan) -> int:
     return max(1, of_cpus)
 
 
+def _refuse_more_threads(plan: Plan) -> None:
+    """Raises `MissingError` for a study whose trials have more threads each than there are cores."""
+    from joblib import cpu_count
+
+    asked, here = plan.study.spec.resources.cpus_per_trial, int(cpu_count())
+    if asked > here:
+        raise MissingError(
+            f"{plan.study.name} asks for {asked} threads a trial (resources.cpus_per_trial), and there are {here} "
+            f"cores here; run it where there are more, or ask for fewer"
+        )
+
+
 def _runner(
     name: RunnerName, plan: Plan, store: Store, device: str, workers: int | None, data_root: Path, at: Cluster | None
 ) -> Runner:
@@ -402,7 +440,7 @@ def _runner(
     resources = plan.study.spec.resources
     cache = store.root.absolute().parent / "cache"
     places = Places(checkpoints=store.checkpoints.absolute(), students=store.students.absolute())
-    data_root = data_root.expanduser().absolute()
+    data_root = data_root.absolute()
     if name is RunnerName.INLINE:
         make_repeatable(resources.cpus_per_trial)
         return InlineRunner(Workshop(data_root, cache, torch.device(device)), places)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,7 +33,12 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.field + ' ' if self.field else ''}{self.message}"
+        message = _LONG_WORD.sub(lambda word: f"{word[0][:60]}…", self.message)
+        return f"{place}: {self.field + ' ' if self.field else ''}{message}"
+
+
+_LONG_WORD = re.compile(r"\S{400,}")
+"""Longer than a path: a value that nobody wants to read to its end."""
 
 
 class UserError(Exception):
@@ -52,6 +59,31 @@ class MissingError(UserError):
     """Something this machine lacks (data, a device, a file); the message names the remedy."""
 
     exit_code = 3
+
+
+class Interrupted(KeyboardInterrupt):
+    """A person's Ctrl-C, as our own handler tells of it."""
+
+
+class ExitedError(Exception):
+    """Other people's code tried to end the program."""
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Turns an attempt of other people's code to end the program into an `ExitedError`; a person's Ctrl-C passes."""
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as error:
+        anyones = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # none of ours to tell them apart
+        if isinstance(error, KeyboardInterrupt) and (isinstance(error, Interrupted) or anyones):
+            raise
+        raise ExitedError(f"it ends the program: {type(error).__name__} {error}".rstrip()) from error
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what an error says, or its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 KNOWN = 12

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, FieldSerializationInfo, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from harness.source import Location, Problem, Source, did_you_mean, shown
+from harness.source import Location, Problem, Source, contained, did_you_mean, reason, shown
 
 
 class Spec(BaseModel):
@@ -119,14 +119,12 @@ def one_of(builtin: Sequence[type[Spec]], group: str) -> Any:
     members = list(builtin)
     for point in sorted(entry_points(group=group), key=lambda point: (point.name, point.value)):
         try:
-            members.append(_third_party(point.load(), members))
-        except (Exception, SystemExit) as error:  # an import runs anybody's code
-            reason = (str(error).splitlines() or [""])[0]
+            with contained():
+                members.append(_third_party(point.load(), members))
+        except Exception as error:  # an import runs anybody's code
             distribution = point.dist.name if point.dist else "an unknown distribution"
-            print(
-                f"left out: {group} {point.name} of {distribution} ({point.value}): {type(error).__name__}: {reason}",
-                file=sys.stderr,
-            )
+            said = f"{type(error).__name__}: {reason(error)}"
+            print(f"left out: {group} {point.name} of {distribution} ({point.value}): {said}", file=sys.stderr)
     if len(members) == 1:
         return members[0]
     return Annotated[Union[(*members,)], Field(discriminator="name")]
@@ -174,12 +172,12 @@ def problems_of(
 
 def explained(detail: ErrorDetails, model: type[BaseModel]) -> str:
     """One pydantic error in a sentence that follows the field's name, shows the value and gives the remedy."""
-    kind, value, reason = detail["type"], detail["input"], refusal(detail, model)
+    kind, value, why = detail["type"], detail["input"], refusal(detail, model)
     if kind in ("extra_forbidden", "missing", "union_tag_invalid", "union_tag_not_found"):
-        return reason
+        return why
     if kind in ("value_error", "assertion_error"):
-        return f"{shown(value)}: {reason}" if _is_short(value) else f"is refused: {reason}"
-    return f"{shown(value)} {reason}"
+        return f"{shown(value)}: {why}" if _is_short(value) else f"is refused: {why}"
+    return f"{shown(value)} {why}"
 
 
 def refusal(detail: ErrorDetails, model: type[BaseModel]) -> str:

@@ -277,11 +277,70 @@ def test_torn_data_are_told_before_anything_is_trained(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("runs/*/trials/*"))
 
 
-@pytest.mark.parametrize("digits", ["ffffffffffffffff", "ab"])
-def test_an_unknown_trial_is_something_missing(digits: str, finished: FinishedRun) -> None:
+@pytest.mark.parametrize(("digits", "expected"), [("ffffffffffffffff", 3), ("ab", 2), ("", 2)])
+def test_an_unknown_trial_is_something_missing_and_too_few_digits_are_wrong(
+    digits: str, expected: int, finished: FinishedRun
+) -> None:
     code, said = harness("reproduce", digits, "--runs", finished.runs)
-    assert code == 3
+    assert code == expected
     assert digits in said
+    assert "digits" in said or expected == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["leaderboard", "--runs", "~nobody_here/x"], "begins with a home folder that is not here"),
+        (["leaderboard", "--runs", __file__], "is a file; name a folder"),
+        (["reproduce", "ffffffff", "--data-root", "~nobody_here/x"], "begins with a home folder that is not here"),
+        (["check", str(Path(__file__).parent)], "tests: is a folder; name a YAML file"),
+    ],
+)
+def test_a_place_that_cannot_be_meant_is_told(line: list[str], told: str) -> None:
+    code, said = harness(*line)
+    assert code == 2
+    assert told in said
+
+
+def test_runs_may_lie_below_the_home_folder(finished: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(finished.runs.parent))
+    assert harness("leaderboard", "--runs", f"~/{finished.runs.name}")[0] == 0
+
+
+def test_more_threads_than_cores_are_something_missing(tmp_path: Path) -> None:
+    path = written(tmp_path, tiny(resources__cpus_per_trial=1024))
+    code, said = harness("search", "-s", path, "--runs", tmp_path / "runs", "--runner", "inline")
+    assert code == 3
+    assert "1024 threads a trial (resources.cpus_per_trial)" in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_other_peoples_code_that_ends_the_program_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network in a study is that network's problem; any other call to exit is no broken pipe."""
+    (tmp_path / "ending_nets.py").write_text("import sys\ndef net(channels, classes): sys.exit(7)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    student = {"name": "python", "callable": "ending_nets:net"}
+    path = written(tmp_path, tiny(pairs=[{"teacher": student, "students": [dict(student)]}]))
+    code, said = harness("check", path)
+    assert code == 2
+    assert (
+        "pairs[0].students[0] is refused: net cannot be built without memory: it ends the program: SystemExit 7" in said
+    )
+    monkeypatch.setattr("harness.study.checking.check_files", lambda files: sys.exit(7))
+    code, said = harness("check", path)
+    assert code == 2
+    assert "other people's code ended the program (SystemExit 7)" in said
+
+
+def test_a_search_that_confirms_nothing_has_failed(tmp_path: Path) -> None:
+    collapsing = {"name": "ksan", "attention": {"pretraining": {"steps": 2, "least_spread": 1000}}}
+    content = tiny(arms=[{"method": collapsing}], search__failures=1, search__trials=1)
+    path = written(tmp_path, content)
+    code, said = harness("search", "-s", path, "--runs", tmp_path / "runs", "--runner", "inline")
+    assert code == 4
+    assert re.search(r"no student could be confirmed: of \d trials, \d failed; mend what failed", said)
+    assert re.search(r"\d × CollapsedError: ", said)
+    assert "report: " in said
 
 
 @pytest.mark.parametrize(

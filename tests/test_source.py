@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
-from harness.source import Problem, Source, SpecError, did_you_mean, dotted, read_yaml, shown
+from harness.source import (
+    ExitedError,
+    Interrupted,
+    Problem,
+    Source,
+    SpecError,
+    contained,
+    did_you_mean,
+    dotted,
+    read_yaml,
+    shown,
+)
 
 
 def read(folder: Path, text: str | bytes) -> Source:
@@ -170,3 +182,23 @@ def test_locations_are_written_as_a_person_writes_them() -> None:
 def test_the_same_problem_is_told_once() -> None:
     problem = Problem("x.yaml", 3, "a", "is wrong")
     assert str(SpecError([problem, problem])) == "x.yaml:3: a is wrong"
+
+
+def _ends(error: type[BaseException]) -> None:
+    with contained():
+        raise error
+
+
+def test_only_a_persons_interrupt_ends_other_peoples_code() -> None:
+    with pytest.raises(ExitedError, match="it ends the program: SystemExit"):
+        _ends(SystemExit)
+    with pytest.raises(KeyboardInterrupt):  # without a handler of ours it may be a person's
+        _ends(KeyboardInterrupt)
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with pytest.raises(ExitedError, match="it ends the program: KeyboardInterrupt"):
+            _ends(KeyboardInterrupt)
+        with pytest.raises(Interrupted):
+            _ends(Interrupted)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -84,7 +84,8 @@ class Dataset(Spec, ABC):
     name: str
     validation: Count
     train: int | None = Field(default=None, gt=1)
-    split_seed: int = Field(default=0, ge=0)
+    split_seed: int = Field(default=0, ge=0, lt=2**32)
+    """NumPy's, of 32 bits."""
     shift: Shift
     """Pixels by which training images move at random, zero-padded, in both directions."""
     flip: bool
@@ -162,6 +163,8 @@ class Dataset(Spec, ABC):
                 f"{self.name} has {self.pool} images beside its test images; "
                 f"validation {self.validation} and train {self.train or '2 or more'} ask for more"
             )
+        if self.classes < 2:
+            return f"{self.name} has images of one class, and there is nothing to tell apart; add another class"
         if min(self.validation, self.train_count) < self.classes:
             return (
                 f"{self.name} has {self.classes} classes, and each needs an image in validation "

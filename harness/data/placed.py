@@ -43,11 +43,18 @@ class Placed(Spec):
         own = at_home(self.path)
         places = [own, beside.parent / own] if beside else [own]
         for place in places:
-            if place.exists():
+            if _is_there(place):
                 if printable(place) != str(place):
                     raise MissingError(f"{printable(place)} has a name that is no UTF-8; rename it")
                 return self if place == Path(self.path) else self.model_copy(update={"path": str(place)})
         raise MissingError(f"{shown(self.path)} is no file here; correct the path")
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError as error:  # a name that is too long, or a loop of links
+        raise MissingError(f"{shown(str(place))} cannot be read ({error.strerror}); correct the path") from error
 
 
 def digest_of(files: Sequence[tuple[str, Path]]) -> str:

@@ -34,7 +34,7 @@ class Attention(Spec):
     """The supervised taps, one estimator each; the deepest also gives the global descriptor."""
     reduction: int = Field(default=2, ge=1, le=64)
     """The attention reduction ratio r: the estimator's hidden width is C / r, at least 1."""
-    global_width: int = Field(default=128, ge=1)
+    global_width: int = Field(default=128, ge=1, le=65_536)
     """Width of the global descriptor g; 128 in the paper."""
     pooled: Literal["hatted", "plain"] = "hatted"
     """What M weighs: L̂ (the paper's equation) or L (its figure, and Jetley et al.)."""

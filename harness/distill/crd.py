@@ -37,9 +37,9 @@ class CRD(Transfer):
 
     name: Literal["crd"] = "crd"
     weights: CRDWeights = CRDWeights()
-    width: int = Field(default=128, ge=1)
+    width: int = Field(default=128, ge=1, le=65_536)
     """Of the space in which embeddings are compared."""
-    negatives: int = Field(default=16_384, ge=1)
+    negatives: int = Field(default=16_384, ge=1, le=2**31 - 1)
     """Drawn with replacement for each image, at most as many as there are training images; the paper's for
     CIFAR-100."""
     contrast_temperature: float = Field(default=0.07, gt=0)

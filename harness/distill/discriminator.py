@@ -41,8 +41,8 @@ class Discriminator(Spec):
     @field_validator("widths")
     @classmethod
     def _are_positive(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
-        if not 1 <= len(widths) <= 6 or min(widths) < 1:
-            raise ValueError("widths are 1 to 6 positive numbers")
+        if not 1 <= len(widths) <= 6 or min(widths) < 1 or max(widths) > 65_536:
+            raise ValueError("widths are 1 to 6 positive numbers up to 65536")
         return widths
 
     @field_validator("regularisers")

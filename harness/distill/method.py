@@ -100,7 +100,7 @@ class Pretraining(Spec):
     batch_size: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0, le=1)
     """Adam's."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """The part belongs to the teacher, and every trial with the same settings shares it."""
     least_spread: float = Field(default=1e-2, ge=0)
     """The guard: what the part says must vary over the training images by this share of its size."""

@@ -37,7 +37,7 @@ class ReviewKD(Transfer):
     name: Literal["reviewkd"] = "reviewkd"
     weights: ReviewKDWeights = ReviewKDWeights()
     taps: Taps = "all"
-    width: int | None = Field(default=None, ge=1)
+    width: int | None = Field(default=None, ge=1, le=65_536)
     """Channels within the fusion; by default those of the student's deepest map, 512 at most."""
     pooled: bool = True
     """Whether the deepest map's mean over positions is one level more, as the authors have it."""

@@ -37,7 +37,7 @@ class VID(Transfer):
     name: Literal["vid"] = "vid"
     weights: VIDWeights = VIDWeights()
     taps: Taps = "all"
-    first_variance: float = Field(default=5.0, gt=LEAST_VARIANCE)
+    first_variance: float = Field(default=5.0, gt=LEAST_VARIANCE, le=100)
     """σ² before training."""
 
     @property

@@ -14,11 +14,13 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import nn
 
 from harness.models.foreign import Foreign
-from harness.source import did_you_mean
+from harness.source import contained, did_you_mean, reason
 
 
 class Python(Foreign):
     """Your own network, from a callable such as `my_package.nets:small` given channels, classes and its settings."""
+
+    is_anyones = True
 
     name: Literal["python"] = "python"
     callable: str
@@ -71,13 +73,14 @@ def imported(path: str) -> Callable[..., Any]:
 
 def _module(name: str) -> ModuleType:
     try:
-        return import_module(name)
+        with contained():
+            return import_module(name)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"there is no module {error.name} here; install it, or run with its folder in PYTHONPATH"
         ) from error
-    except (Exception, SystemExit) as error:  # an import runs anybody's code
-        raise ValueError(f"importing {name} ends in {type(error).__name__}: {error}") from error
+    except Exception as error:  # an import runs anybody's code
+        raise ValueError(f"importing {name} ends in {type(error).__name__}: {reason(error)}") from error
 
 
 def _callables(module: ModuleType) -> list[str]:
@@ -88,6 +91,7 @@ def _source(path: str) -> Path:
     """The file that defines a callable: it may have been imported from another than the one that is named."""
     found = imported(path)
     module = inspect.getmodule(found) or _module(path.partition(":")[0])
-    if module.__file__ is None:
-        raise ValueError(f"{module.__name__} has no file whose digest could be taken")
-    return Path(module.__file__)
+    file = vars(module).get("__file__")
+    if file is None or not Path(file).is_file():
+        raise ValueError(f"{module.__name__} has no file whose digest could be taken; write the callable into one")
+    return Path(file)

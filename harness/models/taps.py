@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from harness.models.architecture import Architecture
+from harness.source import contained, reason
 
 Shape = tuple[int, int, int]
 
@@ -69,12 +70,15 @@ class Tapped:
         def of_output(tap: str, module: nn.Module, inputs: object, output: Tensor) -> None:
             keep(tap, output)
 
-        def of_input(tap: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            keep(tap, inputs[0])
+        def of_input(tap: str, module: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            keep(tap, next(iter((*inputs, *named.values()))))
 
         hooks: list[RemovableHandle] = []
         hooks += [module.register_forward_hook(partial(of_output, tap)) for tap, module in self._outputs.items()]
-        hooks += [module.register_forward_pre_hook(partial(of_input, tap)) for tap, module in self._inputs.items()]
+        hooks += [
+            module.register_forward_pre_hook(partial(of_input, tap), with_kwargs=True)
+            for tap, module in self._inputs.items()
+        ]
         try:
             logits = self.network(images)
         finally:
@@ -98,7 +102,10 @@ class Anatomy:
     stages: tuple[str, ...]
     """Module paths of the stage ends, shallow to deep."""
     maps: dict[str, Shape]
-    """Module path → (channels, height, width) of its output, in the order in which modules end; `embedding` last."""
+    """Module path → (channels, height, width) of its output, in the order in which modules end; `embedding` last.
+    What gives another shape in training, or runs in one of the two modes alone, is left out."""
+    learnable: int = 1
+    """How many tensors of weights training would change."""
 
     def shape(self, path: str) -> Shape:
         """The shape at a tap; raises `ValueError` with the paths that there are."""
@@ -122,29 +129,39 @@ def _anatomy(family: type[Architecture], settings: str, image: Shape, classes: i
     spec = family.model_validate_json(settings)
     maps: dict[str, Shape] = {}
 
-    def note(path: str, module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-        if path == spec.classifier and isinstance(inputs[0], Tensor) and inputs[0].ndim == 2:
-            maps[EMBEDDING] = inputs[0].shape[1], 1, 1
+    def note(
+        path: str, module: nn.Module, inputs: tuple[object, ...], named: dict[str, object], output: object
+    ) -> None:
+        entered = next(iter((*inputs, *named.values())), None)
+        if path == spec.classifier and isinstance(entered, Tensor) and entered.ndim == 2:
+            maps[EMBEDDING] = entered.shape[1], 1, 1
         if isinstance(output, Tensor) and output.ndim in (2, 4):
             maps.pop(path, None)  # a module that runs again ends where it ends last
             maps[path] = _shape(output)
 
+    in_training: dict[str, Shape] = {}
     try:
-        with torch.device("meta"), torch.no_grad():
-            ghost = spec.build(image[0], classes).eval()
+        with contained(), torch.device("meta"), torch.no_grad():
+            ghost = spec.build(image[0], classes)
             for path, module in ghost.named_modules():
                 if path:
-                    module.register_forward_hook(partial(note, path))
-            logits = ghost(torch.empty(2, *image))
+                    module.register_forward_hook(partial(note, path), with_kwargs=True)
+            for mode in (True, False):
+                in_training |= maps
+                maps.clear()
+                logits = ghost.train(mode)(torch.empty(2, *image))
+            learnable = sum(parameter.requires_grad for parameter in ghost.parameters())
     except Exception as error:  # foreign networks are anybody's code
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         asked = "×".join(map(str, image))
-        raise ValueError(f"{spec.label} does not take images of {asked} ({reason}); take another network") from error
+        raise ValueError(
+            f"{spec.label} does not take images of {asked} ({reason(error)}); take another network"
+        ) from error
     if not isinstance(logits, Tensor) or logits.shape != (2, classes):
         raise ValueError(f"{spec.label} gives no logits of shape (n, {classes}) for {classes} classes")
+    maps = {path: shape for path, shape in maps.items() if in_training.get(path) == shape}
     if EMBEDDING in maps:
         maps[EMBEDDING] = maps.pop(EMBEDDING)
-    return Anatomy(spec.label, spec.taps, maps)
+    return Anatomy(spec.label, spec.taps, maps, learnable)
 
 
 def _shape(activation: Tensor) -> Shape:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from harness.data.splits import cut
 from harness.record import TrialRecord
-from harness.search.agenda import Agenda
+from harness.search.agenda import Agenda, TooManyFailuresError
 from harness.search.display import Display
 from harness.search.draining import interrupts_drain
 from harness.search.live import LiveFile
@@ -54,6 +55,26 @@ def carry_out(
         with display, live.of(agenda), interrupts_drain(agenda):
             runner.run(agenda)
     return agenda.failed
+
+
+def refuse_nothing_confirmed(store: Store) -> None:
+    """Raises `TooManyFailuresError` with what became of the trials where a run ended without a confirmed student."""
+    trials = [trial for trial in store.trials() if trial.purpose != "teacher"]
+    if not trials or any(trial.purpose == "confirmation" and trial.status == "completed" for trial in trials):
+        return
+    counts = Counter(trial.status for trial in trials)
+    causes = Counter(f"{trial.error_class}: {_reason(trial)}" for trial in trials if trial.error_class)
+    told = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    raise TooManyFailuresError(
+        f"no student could be confirmed: of {len(trials)} trials, {told}; mend what failed, or lower the learning rate "
+        f"where training diverged, and run the same command again"
+        + "".join(f"\n  {count} × {cause}" for cause, count in causes.most_common(5))
+    )
+
+
+def _reason(trial: TrialRecord) -> str:
+    """The first line of why a trial failed."""
+    return (trial.error_message or "").partition("\n")[0]
 
 
 def fetch_data(plan: Plan, root: Path) -> None:

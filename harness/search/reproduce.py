@@ -14,7 +14,7 @@ from rich.text import Text
 
 import harness
 from harness.record import TrialRecord
-from harness.source import MissingError
+from harness.source import MissingError, UserError
 from harness.store.parquet import Store
 from harness.train.account import Account, Assignment, carry_out, recorded_spec
 from harness.train.seeds import make_repeatable
@@ -26,10 +26,10 @@ SHORTEST_PREFIX = 4
 def find_trial(folders: Sequence[Path], trial_id: str) -> TrialRecord:
     """The record of a trial, by its id or the first digits of it, in any run below some folders.
 
-    Raises `MissingError` where there is none, or more than one.
+    Raises `MissingError` where there is none, or more than one, and `UserError` for too few digits.
     """
     if len(trial_id) < SHORTEST_PREFIX:
-        raise MissingError(f"{trial_id} is too short to name a trial; give at least {SHORTEST_PREFIX} digits")
+        raise UserError(f"{trial_id or 'nothing'} is too short to name a trial; give at least {SHORTEST_PREFIX} digits")
     stores = [Store(path.parent) for folder in folders for path in sorted(folder.glob("*/study.json"))]
     found = {
         trial.trial_id: trial for store in stores for trial in store.trials() if trial.trial_id.startswith(trial_id)
@@ -66,7 +66,7 @@ def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) 
     assignment = Assignment(spec, record.study, record.arm, record.proposal, record.point, record.attempt)
     with tempfile.TemporaryDirectory() as scratch:
         workshop = Workshop(
-            data_root.expanduser(), Path(scratch) if fresh or spec.purpose == "teacher" else cache, torch.device(device)
+            data_root, Path(scratch) if fresh or spec.purpose == "teacher" else cache, torch.device(device)
         )
         epochs = carry_out(assignment, workshop)
         while True:

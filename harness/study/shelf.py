@@ -29,9 +29,13 @@ def find(kind: Kind, name: str, beside: Path | None = None) -> Path:
         for path in places:
             if path.is_file():
                 return path
+        if Path(name).is_dir():
+            raise NotOnShelfError("is a folder; name a YAML file")
         raise NotOnShelfError("is not found; correct the path")
     known = everything(kind)
     if name not in known:
+        if Path(name).is_dir():
+            raise NotOnShelfError("is a folder; name a YAML file")
         raise NotOnShelfError(f"is not found; {did_you_mean(name, known)}")
     return known[name]
 

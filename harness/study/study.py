@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+import torch
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from harness.data.catalog import AnyDataset
@@ -23,7 +24,8 @@ from harness.study.shelf import NotOnShelfError, find
 from harness.study.space import Ground, SearchSpace, problems_in, problems_of_point
 from harness.study.stopping import Halving
 from harness.train.optim import Training
-from harness.train.seeds import Seeds
+from harness.train.seeds import Seed, Seeds
+from harness.train.teachers import state_for
 from harness.train.trial import Checkpoint, TeacherSpec, TrialSpec
 
 Pinned = TypeVar("Pinned", Dataset, Checkpoint)
@@ -42,7 +44,7 @@ class Pair(Spec):
     """How the students are trained; the study's `training` where it is not said."""
     teacher_training: Training | None = None
     """How the teacher is trained; the study's `training` where it is not said."""
-    teacher_seed: int = Field(default=0, ge=0)
+    teacher_seed: Seed = 0
     checkpoint: Checkpoint | None = None
 
 
@@ -55,6 +57,13 @@ class Arm(Spec):
     known: tuple[dict[str, Value], ...] = ()
     """Points of the space that the search tries after the method's defaults, before its own; what a point does
     not name stays at the defaults."""
+
+    @field_validator("label")
+    @classmethod
+    def _can_be_seen(cls, label: str | None) -> str | None:
+        if label is not None and not label.strip():
+            raise ValueError("a label of blanks cannot be seen; write a name, or leave it out")
+        return label
 
     @property
     def name(self) -> str:
@@ -153,7 +162,7 @@ class Objectives(Spec):
 class Resources(Spec):
     """What one trial takes of the machine."""
 
-    cpus_per_trial: int = Field(default=1, ge=1)
+    cpus_per_trial: int = Field(default=1, ge=1, le=1024)
     """Threads; another number rounds differently, so it is part of what makes a trial repeatable."""
     gpus_per_trial: float = Field(default=0.0, ge=0)
 
@@ -378,9 +387,26 @@ class _Loading:
         places += [(("pairs", index, "students", at), student) for at, student in enumerate(pair.students)]
         for location, network in places:
             try:
-                anatomy(network, data.shape, data.classes)
+                found = anatomy(network, data.shape, data.classes)
             except ValueError as error:
                 yield self._problem(location, f"does not fit the data {data.name}: {error}")
+                continue
+            if location[-1] == "teacher" and pair.checkpoint:
+                yield from self._misfit_checkpoint(pair.checkpoint, network, data, index)
+            comes_trained = location[-1] == "teacher" and (pair.checkpoint or network.is_trained_for(data.classes))
+            if not found.learnable and not comes_trained:
+                message = f"has no weights that can be trained: {found.label} has none, or all have requires_grad=False"
+                yield self._problem(location, message)
+
+    def _misfit_checkpoint(
+        self, checkpoint: Checkpoint, network: AnyArchitecture, data: Dataset, index: int
+    ) -> Iterator[Problem]:
+        with torch.device("meta"):
+            ghost = network.build(data.shape[0], data.classes)
+        try:
+            state_for(ghost, checkpoint)
+        except (UserError, OSError) as error:
+            yield self._problem(("pairs", index, "checkpoint"), str(error))
 
     def _problem(self, location: Location, message: str) -> Problem:
         elsewhere = self._elsewhere(location)

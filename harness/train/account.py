@@ -27,6 +27,7 @@ from pydantic import ValidationError
 import harness
 from harness.files import replacing
 from harness.record import EpochRecord, Provenance, TrialRecord
+from harness.source import contained
 from harness.store.parquet import now
 from harness.train.cost import latency, size
 from harness.train.evaluate import Score, evaluate
@@ -171,7 +172,8 @@ def _watched(
     with closing(run):
         while True:
             try:
-                record = next(run)
+                with contained():  # a network may be anybody's code
+                    record = next(run)
             except StopIteration as end:
                 finished: Finished = end.value
                 return finished

@@ -6,7 +6,7 @@ import hashlib
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
@@ -15,16 +15,18 @@ from torch import Tensor, nn
 
 from harness.spec import Spec
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""As many bits as torch's generators take and a record's column holds."""
 Stream = Literal["student", "estimator", "discriminator", "data"]
 
 
 class Seeds(Spec):
     """The four seeds of a trial."""
 
-    student: int = Field(default=0, ge=0)
-    estimator: int = Field(default=0, ge=0)
-    discriminator: int = Field(default=0, ge=0)
-    data: int = Field(default=0, ge=0)
+    student: Seed = 0
+    estimator: Seed = 0
+    discriminator: Seed = 0
+    data: Seed = 0
 
     @classmethod
     def all(cls, seed: int) -> Self:

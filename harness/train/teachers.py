@@ -12,9 +12,8 @@ have the digest noted for them are set aside as `.damaged` and made anew.
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,20 +22,22 @@ import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from harness.data.served import TrialData
 from harness.distill.method import Method, Pairing, TeacherPart
 from harness.files import file_digest, replacing, write_text_whole
 from harness.models.taps import Tapped
 from harness.record import EpochRecord
-from harness.source import MissingError
+from harness.source import MissingError, reason
 from harness.spec import content_id
 from harness.train.evaluate import Score, evaluate
 from harness.train.seeds import seeded, state_digest, tensors_digest
 from harness.train.trial import Checkpoint, TrialSpec, run_trial
 
 _DIGEST = "sha256"
+NAMED = 3
+"""Names of weights that a refusal lists of each kind."""
 
 Once = Callable[..., AbstractContextManager[object]]
 """Gives one process at a time the right to make some files (paths), and lets it see what others made of them."""
@@ -162,19 +163,51 @@ def fill(network: nn.Module, checkpoint: Checkpoint) -> None:
         raise MissingError(f"the teacher's checkpoint {path} is not there; correct `checkpoint.path`")
     if checkpoint.sha256 and file_digest(path) != checkpoint.sha256:
         raise MissingError(f"the teacher's checkpoint {path} is not the file that checkpoint.sha256 names")
-    content = path.read_bytes()
+    network.load_state_dict(state_for(network, checkpoint))
+
+
+def state_for(network: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """A checkpoint's tensors, of the names and shapes of a network, which may be one without memory.
+
+    Raises `MissingError` with what differs.
+    """
+    path, own = Path(checkpoint.path), network.state_dict()
     try:
         if path.suffix == ".safetensors":
-            state = load(content)
+            state = load(path.read_bytes())
         else:
-            state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-        network.load_state_dict(state)
+            state = torch.load(path, weights_only=True, map_location="cpu")
+        wrong = _mismatch(state, own)
     except Exception as error:  # the bytes are anyone's, and torch's reader has no error of its own for them
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise MissingError(
-            f"the teacher's checkpoint {path} does not fit its network ({reason}); it must hold "
-            f"a state dict with the names {', '.join(list(network.state_dict())[:3])}, …"
-        ) from error
+        raise _unfit(path, reason(error), own) from error
+    if wrong:
+        raise _unfit(path, wrong, own)
+    return dict(state)
+
+
+def _mismatch(state: object, own: dict[str, Tensor]) -> str:
+    """In what some content is not the state of a network; nothing where it is."""
+    if not isinstance(state, Mapping):
+        return f"it holds a {type(state).__name__}"
+    missing, strange = [name for name in own if name not in state], [str(name) for name in state if name not in own]
+    shapes = [
+        f"{name} is {'×'.join(map(str, state[name].shape))} and not {'×'.join(map(str, value.shape))}"
+        for name, value in own.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    parts = (("it lacks", missing), ("it has", strange), ("in it", shapes))
+    return "; ".join(f"{what} {_first(names)}" for what, names in parts if names)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f", … ({len(names) - NAMED} more)" if len(names) > NAMED else "")
+
+
+def _unfit(path: Path, why: str, own: dict[str, Tensor]) -> MissingError:
+    return MissingError(
+        f"the teacher's checkpoint {path} does not fit its network ({why}); it must hold a state dict with the names "
+        f"{', '.join(list(own)[:NAMED])}, …"
+    )
 
 
 def frozen_part(

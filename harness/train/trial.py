@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from harness.data.catalog import AnyDataset
@@ -32,12 +32,12 @@ from harness.models.catalog import AnyArchitecture
 from harness.models.pairing import PairedTap, paired_taps
 from harness.models.taps import Tapped, anatomy
 from harness.record import EpochRecord, Purpose
-from harness.source import MissingError, shown
+from harness.source import MissingError, UserError, contained, reason, shown
 from harness.spec import Spec, content_id
 from harness.train.answers import Answers, Nothing
 from harness.train.evaluate import Score, evaluate
 from harness.train.optim import Training, adversary_optimiser, set_learning_rate
-from harness.train.seeds import Seeds, seeded
+from harness.train.seeds import Seed, Seeds, seeded
 
 
 class Checkpoint(Placed):
@@ -59,7 +59,7 @@ class TeacherSpec(Spec):
 
     network: AnyArchitecture
     training: Training = Training()
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     checkpoint: Checkpoint | None = None
 
     def comes_trained(self, classes: int) -> bool:
@@ -82,14 +82,28 @@ class TrialSpec(Spec):
 
     @model_validator(mode="after")
     def _can_be_trained(self) -> TrialSpec:
+        try:
+            with contained():
+                self._check_method()
+        except (ValueError, UserError, OSError):
+            raise
+        except Exception as error:  # a method may be a third party's
+            said = f"{type(error).__name__}: {reason(error)}"
+            raise ValueError(f"the method {self.method.name} cannot be asked for its settings ({said})") from error
+        return self
+
+    def _check_method(self) -> None:
+        name = self.method.name
         if self.method.needs_teacher and self.teacher is None:
-            raise ValueError(f"the method {self.method.name} needs a teacher")
+            raise ValueError(f"the method {name} needs a teacher")
+        for loss, weight in self.method.loss_weights.items():
+            if not isinstance(weight, (int, float)):
+                raise ValueError(f"the method {name} weighs its loss {loss} by {shown(weight)}, which is no number")
         for epoch in range(self.training.epochs):
             if not any(weight > 0 for weight in self.weights_in(epoch).values()):
                 when = f" in epoch {epoch + 1}" if any(self.method.loss_weights.values()) else ""
-                raise ValueError(f"every loss of {self.method.name} has the weight 0{when}; nothing would be learnt")
+                raise ValueError(f"every loss of {name} has the weight 0{when}; nothing would be learnt")
         _ = self.taps
-        return self
 
     @property
     def taps(self) -> tuple[PairedTap, ...]:

@@ -42,3 +42,13 @@ class Forgetful(nn.Module):
 def forgetful(channels: int, classes: int) -> nn.Module:
     """A network with dropout, some of which its author forgot to switch off."""
     return Forgetful(channels, classes)
+
+
+def frozen(channels: int, classes: int) -> nn.Module:
+    """A network whose weights are all kept as they are."""
+    return small(channels, classes).requires_grad_(False)
+
+
+def weightless(channels: int, classes: int) -> nn.Module:
+    """A network without weights."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d((1, classes)), nn.Flatten(), nn.AdaptiveAvgPool1d(classes))

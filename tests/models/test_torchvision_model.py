@@ -94,7 +94,7 @@ def test_a_tap_is_what_its_module_gave_though_a_relu_in_place_follows(constructo
         ({"constructor": "fasterrcnn_resnet50_fpn"}, "no classifier of torchvision; did you mean"),
         ({"constructor": "resnet50", "weights": "IMAGENET1K_V3"}, "no weights of resnet50; did you mean IMAGENET1K_V"),
         ({"constructor": "resnet18", "settings": {"num_classes": 3}}, "the data say how many"),
-        ({"constructor": "resnet18", "settings": {"depth": 3}}, r"resnet18\(depth=3\) cannot be built .* 'depth'"),
+        ({"constructor": "resnet18", "settings": {"depth": 3}}, r"resnet18\(depth=3\) cannot be built: .* 'depth'"),
         ({"constructor": "vit_b_16", "settings": {"image_size": 20}}, "vit_b_16.* cannot be built"),
     ],
 )

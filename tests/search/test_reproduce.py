@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from harness.search.reproduce import compare, find_trial, train_again
-from harness.source import MissingError
+from harness.source import MissingError, UserError
 from harness.store.parquet import Store
 from tests.conftest import FinishedRun
 from tests.search.inline import numbers, search
@@ -26,7 +26,7 @@ def test_a_trial_is_found_by_the_first_digits_of_its_id(finished: FinishedRun) -
     ("digits", "told"), [("ffffffff", "no trial ffffffff"), ("abc", "abc is too short"), ("", "too short")]
 )
 def test_what_names_no_trial_is_told(digits: str, told: str, finished: FinishedRun) -> None:
-    with pytest.raises(MissingError, match=told):
+    with pytest.raises(UserError, match=told):
         find_trial([finished.runs], digits)
 
 

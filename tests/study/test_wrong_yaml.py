@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from harness.source import SpecError
 from harness.study.checking import check_files, everything_here
@@ -107,7 +108,51 @@ REPLACED = [
         "\n      - {name: resnet, depth: 8}\n      - {name: resnet, depth: 9}",
         "s.yaml:7: pairs[0].students[1].depth 9: depth must be 6n + 2; the nearest are 8 and 14",
     ),
+    (
+        DATA,
+        "{name: digits, split_seed: 4294967296}",
+        "s.yaml:2: data.split_seed 4294967296 is too large; it must be below 4294967296",
+    ),
+    (
+        STUDENTS,
+        '[{name: python, callable: "tests.contract.foreign:frozen"}]',
+        "s.yaml:5: pairs[0].students[0] has no weights that can be trained: frozen has none, or all have "
+        "requires_grad=False",
+    ),
+    (
+        STUDENTS,
+        '[{name: python, callable: "tests.contract.foreign:weightless"}]',
+        "s.yaml:5: pairs[0].students[0] has no weights that can be trained: weightless has none, or all have "
+        "requires_grad=False",
+    ),
+    (
+        STUDENTS,
+        "[{name: torchvision, constructor: resnet18, settings: {widht: 3}}]",
+        "s.yaml:5: pairs[0].students[0] is refused: resnet18(widht=3) cannot be built: ResNet.__init__() got an "
+        "unexpected keyword argument 'widht'",
+    ),
     # methods
+    (
+        SCRATCH,
+        '{method: {name: scratch}, label: "  "}',
+        's.yaml:7: arms[0].label "  ": a label of blanks cannot be seen; write a name, or leave it out',
+    ),
+    (
+        KSAN,
+        "{name: vid, first_variance: 1000}",
+        "s.yaml:8: arms[1].method.first_variance 1000 is too large; it must be at most 100.0",
+    ),
+    (
+        KSAN,
+        "{name: crd, width: 1000000000000}",
+        "s.yaml:8: arms[1].method.width 1000000000000 is too large; it must be at most 65536",
+    ),
+    (
+        KSAN,
+        "{name: ksan, attention: {pretraining: {seed: 18446744073709551616}}}",
+        "s.yaml:8: arms[1].method.attention.pretraining.seed 18446744073709551616 is too large; it must be below "
+        "9223372036854775808",
+    ),
     (SCRATCH, "{method: scratch}", f's.yaml:7: arms[0].method "scratch" {GROUP}'),
     (
         SCRATCH,
@@ -176,6 +221,10 @@ ADDED = [
     (
         "search: {sampler: 3}",
         f"s.yaml:6: search.sampler 3 {GROUP}",
+    ),
+    (
+        "resources: {cpus_per_trial: 1000000000000}",
+        "s.yaml:6: resources.cpus_per_trial 1000000000000 is too large; it must be at most 1024",
     ),
     ("search: {trials: 0}", "s.yaml:6: search.trials 0 is too small; it must be at least 1"),
     ("search: {trials: true}", f's.yaml:6: search.trials "true" {WHOLE}'),
@@ -335,6 +384,13 @@ def test_a_wrong_checkpoint_is_told(tmp_path: Path, checkpoint: str, message: st
     assert told(tmp_path, instead("    students:", f"    checkpoint: {checkpoint}\n    students:")) == message
 
 
+def test_a_checkpoint_of_another_network_is_told(tmp_path: Path) -> None:
+    torch.save({"stem.weight": torch.zeros(16, 1, 3, 3)}, tmp_path / "mine.pt")
+    said = told(tmp_path, instead("    students:", "    checkpoint: {path: mine.pt}\n    students:"))
+    assert said.startswith("s.yaml:5: pairs[0].checkpoint the teacher's checkpoint ")
+    assert "does not fit its network (it lacks norm.weight, norm.bias, norm.running_mean, … (" in said
+
+
 @pytest.mark.parametrize(("space", "message"), SPACES)
 def test_a_wrong_space_is_told(tmp_path: Path, space: str, message: str) -> None:
     assert told(tmp_path, f"{GOOD}    space: {space}\n") == message
@@ -391,6 +447,15 @@ def test_every_shipped_study_and_space_is_good() -> None:
 @pytest.mark.parametrize("name", sorted(everything("studies")))
 def test_every_shipped_study_loads_and_names_shipped_spaces_only(name: str) -> None:
     assert load_study(name).spec.question.endswith("?")
+
+
+def test_a_value_longer_than_anyone_reads_is_cut(tmp_path: Path) -> None:
+    long = "a" * 5000
+    for text in (
+        instead(DATA, f"{{name: parquet, validation: 10, path: {long}}}"),
+        instead("resnet, depth: 20", f"{long}, depth: 20"),
+    ):
+        assert len(told(tmp_path, text)) < 700
 
 
 def test_a_space_is_checked_by_itself_too(tmp_path: Path) -> None:

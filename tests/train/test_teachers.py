@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from harness.data.digits import Digits
 from harness.distill.anc import ANC
@@ -250,6 +250,20 @@ def test_a_checkpoint_that_holds_no_state_dict_says_what_it_must_hold(content: o
     path = tmp_path / "mine.pt"
     torch.save(content, path)
     with pytest.raises(MissingError, match=r"must hold a state dict with the names stem\.weight"):
+        asked(tmp_path, with_checkpoint(path))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_checkpoint_of_another_network_is_told_with_what_differs(suffix: str, weights: dict, tmp_path: Path) -> None:
+    path = tmp_path / f"mine{suffix}"
+    other = {name: value.clone() for name, value in weights.items() if name != "classifier.bias"}
+    other |= {"stem.weight": torch.zeros(8, 1, 3, 3), "head.bias": torch.zeros(3)}
+    save_file(other, path) if suffix == ".safetensors" else torch.save(other, path)
+    told = (
+        r"does not fit its network \(it lacks classifier\.bias; it has head\.bias; "
+        r"in it stem\.weight is 8×1×3×3 and not 4×1×3×3\)"
+    )
+    with pytest.raises(MissingError, match=told):
         asked(tmp_path, with_checkpoint(path))
 
 

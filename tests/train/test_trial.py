@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from harness.record import EpochRecord
 from harness.train.seeds import state_digest
 from harness.train.trial import Outcome, Resumption, TrialSpec, run_trial
 from harness.train.workshop import Workshop, drained
-from tests.train.small import CPU, EPOCHS, METHODS, exhausted, run, small_trial, timeless
+from tests.train.small import CPU, EPOCHS, METHODS, TEACHER, exhausted, run, small_trial, timeless
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 
@@ -256,6 +257,33 @@ def test_a_loss_that_is_not_one_number_an_image_is_refused(
     monkeypatch.setattr(KD, "losses", losses)
     with pytest.raises(ValueError, match=told):
         run(small_trial(KD()), workshop)
+
+
+def _no_weights(method: KD) -> dict[str, float]:
+    raise KeyError("oops")
+
+
+def _exits(method: KD) -> dict[str, float]:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        (_no_weights, "the method kd cannot be asked for its settings (KeyError: 'oops')"),
+        (_exits, "the method kd cannot be asked for its settings (ExitedError: it ends the program: SystemExit 3)"),
+        (lambda _: {"softened_kl": "x"}, 'the method kd weighs its loss softened_kl by "x", which is no number'),
+        (lambda _: None, "the method kd cannot be asked for its settings (AttributeError: "),
+    ],
+    ids=["raises", "exits", "text", "nothing"],
+)
+def test_a_method_that_cannot_say_its_weights_is_refused(
+    weights: Callable[[KD], Any], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = small_trial()
+    monkeypatch.setattr(KD, "loss_weights", property(weights))
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        TrialSpec(data=spec.data, teacher=TEACHER, student=spec.student, method=KD())
 
 
 def test_a_checkpoint_of_another_trial_is_not_taken_up(workshop: Workshop, tmp_path: Path) -> None:

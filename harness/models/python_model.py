@@ -31,7 +31,7 @@ class Python(Foreign):
     @field_validator("callable")
     @classmethod
     def _can_be_imported(cls, path: str) -> str:
-        imported(path)
+        _source(path)
         return path
 
     @field_validator("source_sha256")

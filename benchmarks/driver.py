@@ -1,4 +1,4 @@
-"""What the driver itself costs: 2,000 trials that train nothing, through agenda, sampling, store, display and live file.
+"""What the driver itself costs: 2,000 trials that train nothing, from agenda and sampling to store and live file.
 
     python -m benchmarks.driver [--quick]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from harness.search.agenda import Agenda, TooManyFailuresError
 from harness.search.display import Display
 from harness.search.draining import interrupts_drain
 from harness.search.live import LiveFile
+from harness.search.mirrors import mirrors
 from harness.search.runner import Runner
 from harness.source import UserError, shown
 from harness.spec import differences
@@ -21,7 +23,7 @@ from harness.study.plan import Plan
 
 PLACES = ("data.path", "data.folder", "data.workers", "checkpoint.path")
 """Ends of fields that say where content lies or who reads it; the content has a digest beside it."""
-HARMLESS = ("id", "question", "search.failures")
+HARMLESS = ("id", "question", "search.failures", "tracking")
 """What of a study may change between two runs of it: no number depends on it."""
 
 
@@ -47,12 +49,18 @@ def carry_out(
         asked = {**plan.study.resolved, "device": device}
         refuse_changed(store.frozen_study(), asked, store)
         store.freeze_study(asked, plan.study.text)
-        live = LiveFile(store, display)
-        agenda = Agenda(plan, store, [display, live])
+        live, mirrored = LiveFile(store, display), mirrors(plan, store, display.warn)
+        agenda = Agenda(plan, store, [display, live, *mirrored])
         display.resume(agenda)
         if not agenda.is_finished:
             prepare()
-        with display, live.of(agenda), interrupts_drain(agenda):
+        with ExitStack() as watching:
+            watching.enter_context(display)
+            watching.enter_context(live.of(agenda))
+            for mirror in mirrored:
+                mirror.resume(agenda)
+                watching.enter_context(mirror)
+            watching.enter_context(interrupts_drain(agenda))
             runner.run(agenda)
     return agenda.failed
 
@@ -97,7 +105,7 @@ def refuse_changed(frozen: dict[str, Any] | None, asked: dict[str, Any], store: 
     found = {
         path: pair
         for path, pair in differences(frozen, asked).items()
-        if path not in HARMLESS and not path.endswith(PLACES)
+        if path not in HARMLESS and path.partition(".")[0] not in HARMLESS and not path.endswith(PLACES)
     }
     if found:
         remedy = f"undo the change, give the study another name, or keep the old run: mv {store.root} {store.root}.old"

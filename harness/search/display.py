@@ -56,6 +56,10 @@ class Display:
             text = f"Not used: {ids}: the spec in the record is not the one that its id names."
             self.console.print(Text(text, "yellow"))
 
+    def warn(self, text: str) -> None:
+        """Says what a person should know, and goes on."""
+        self.console.print(Text(text, "yellow"))
+
     @property
     def done(self) -> int:
         """Trials that ended, here or in an earlier run, each counted once."""
@@ -128,7 +132,7 @@ class Display:
 
     @property
     def _left(self) -> str:
-        seconds = self.seconds_left
+        seconds = self.seconds_left if self.done < self.total else None
         return f"{'at most ' if self.is_bound else ''}{_clock(seconds)} left" if seconds is not None else ""
 
     def _say(self) -> None:
@@ -140,7 +144,7 @@ class Display:
                 text += f", {self.counts[status]} {status}"
         if best is not None:
             text += f", best on validation {best:.2%}"
-        if self.seconds_left:
+        if self._left:
             text += f", {self._left}"
         self.console.print(Text(text))
 

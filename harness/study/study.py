@@ -23,6 +23,7 @@ from harness.study.samplers import TPE, Grid, Sampler, misfits
 from harness.study.shelf import NotOnShelfError, find
 from harness.study.space import Ground, SearchSpace, problems_in, problems_of_point
 from harness.study.stopping import Halving
+from harness.study.tracking import Tracking
 from harness.train.optim import Training
 from harness.train.seeds import Seed, Seeds
 from harness.train.teachers import state_for
@@ -183,6 +184,7 @@ class StudySpec(Spec):
     constraints: tuple[Constraint, ...] = ()
     """What every student must be; a proposal that is not is never trained, and costs no budget."""
     resources: Resources = Resources()
+    tracking: Tracking = Tracking()
 
     @field_validator("arms")
     @classmethod

@@ -1,0 +1,117 @@
+"""Mirrors repeat every number once, whatever was interrupted, and one that fails stops nothing."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from harness.search import mirrors as mirrors_module
+from harness.search.agenda import Agenda
+from harness.search.carry_out import refuse_changed
+from harness.search.display import Display
+from harness.search.mirrors import mirrors
+from harness.source import MissingError
+from harness.store.parquet import Store
+from harness.study.plan import Plan, plan
+from tests.search.made_up import account, completed, walk
+from tests.studies import TRIALS, study, tiny
+
+STOPPING = {"name": "halving", "rungs": [0.5], "least": 2}
+
+
+def tracked(**tracking: Any) -> Plan:
+    return plan(study(tiny(tracking=tracking, search__stopping=STOPPING, search__trials=4, search__batch=4)))
+
+
+def mirrored(planned: Plan, folder: Path, stop_after: int | None = None, break_off: bool = False) -> str:
+    """Walks a study with its mirrors; what was warned of."""
+    screen, store = io.StringIO(), Store(folder)
+    folder.mkdir(exist_ok=True)
+    found = mirrors(planned, store, Display(planned, Console(file=screen, width=300), 1).warn)
+    agenda = Agenda(planned, store, found)
+    for one in found:
+        one.resume(agenda)
+        one.__enter__()
+    walk(agenda, stop_after=stop_after)
+    if break_off and (pack := agenda.next_pack()):
+        agenda.trained(account(completed(pack[0])).epochs[0])
+    for one in found:
+        one.__exit__(None, None, None)
+    return screen.getvalue()
+
+
+def journal(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / "optuna.journal")))
+    return [
+        trial
+        for found in optuna.get_all_study_summaries(storage)
+        for trial in optuna.load_study(study_name=found.study_name, storage=storage).trials
+    ]
+
+
+def test_a_journal_has_each_trial_once_with_its_state_values_and_curve(tmp_path: Path) -> None:
+    planned = tracked(optuna_journal=True)
+    mirrored(planned, tmp_path, stop_after=5, break_off=True)
+    assert any(trial.state.name == "RUNNING" for trial in journal(tmp_path))
+    assert mirrored(planned, tmp_path) == ""
+    trials, searched = journal(tmp_path), [one for one in Store(tmp_path).trials() if one.purpose == "search"]
+    assert len(trials) == len(searched)
+    states = {trial.user_attrs["trial"]: trial for trial in trials}
+    for one in searched:
+        entry = states[f"{one.trial_id}-{one.attempt}"]
+        assert entry.state.name == {"completed": "COMPLETE", "stopped": "PRUNED"}[one.status]
+        assert entry.value == one.validation_accuracy or one.status == "stopped"
+        assert len(entry.intermediate_values) == one.epochs_done
+        assert "training.learning_rate" in entry.params
+    assert {trial.user_attrs.get("fidelity") for trial in trials if trial.state.name == "PRUNED"} == {0.5}
+
+
+def test_event_files_have_each_epoch_once(tmp_path: Path) -> None:
+    planned = tracked(tensorboard=True)
+    mirrored(planned, tmp_path, stop_after=3, break_off=True)
+    assert mirrored(planned, tmp_path) == ""
+    for one in Store(tmp_path).trials():
+        events = EventAccumulator(str(tmp_path / "tensorboard" / f"{one.trial_id}-{one.attempt}"))
+        events.Reload()
+        assert [event.step for event in events.Scalars("validation/accuracy")] == list(range(1, one.epochs_done + 1))
+
+
+def test_mlflow_has_a_run_a_trial_with_metrics_by_epoch(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    planned = tracked(mlflow={})
+    mirrored(planned, tmp_path, stop_after=3, break_off=True)
+    assert mirrored(planned, tmp_path) == ""
+    client = mlflow.tracking.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    trials = {f"{one.trial_id}-{one.attempt}": one for one in Store(tmp_path).trials()}
+    assert sorted(run.data.tags["ksan_harness.trial"] for run in runs) == sorted(trials)
+    for run in runs:
+        one = trials[run.data.tags["ksan_harness.trial"]]
+        steps = [metric.step for metric in client.get_metric_history(run.info.run_id, "validation/accuracy")]
+        assert steps == list(range(1, one.epochs_done + 1))
+        assert run.info.status == {"completed": "FINISHED", "stopped": "KILLED"}[one.status]
+
+
+def test_a_mirror_that_fails_is_told_of_once_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "optuna.journal").mkdir()
+    said = mirrored(tracked(optuna_journal=True), tmp_path)
+    assert said.count("optuna_journal is left out from here on") == 1
+    assert len(Store(tmp_path).trials()) > TRIALS
+
+
+def test_a_missing_package_is_named_before_anything_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirrors_module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingError, match=r"pip install 'ksan-harness\[tracking\]'"):
+        mirrors(tracked(tensorboard=True), Store(tmp_path), print)
+
+
+def test_tracking_may_change_between_two_runs(tmp_path: Path) -> None:
+    before, after = study(tiny()).resolved, study(tiny(tracking={"mlflow": {"uri": "http://localhost:5000"}})).resolved
+    refuse_changed(before, after, Store(tmp_path))
+    refuse_changed({name: of for name, of in before.items() if name != "tracking"}, after, Store(tmp_path))

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from harness.study.study import Search, load_study
+from harness.study.tracking import Tracking
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -39,7 +40,10 @@ def test_the_space_of_the_documents_is_good(tmp_path: Path) -> None:
 def test_the_search_blocks_of_the_documents_are_good() -> None:
     contents = [yaml.safe_load(block) for block in blocks(README.parent / "docs" / "search.md")]
     for content in contents:
-        Search.model_validate(content.get("search", content))
+        if "tracking" in content:
+            Tracking.model_validate(content["tracking"])
+        else:
+            Search.model_validate(content.get("search", content))
     whole, written_out = (Search.model_validate(content.get("search", content)) for content in contents[:2])
     assert whole.stopping and written_out.stopping
     assert whole.stopping.model_dump() | {"rungs": written_out.stopping.rungs} == written_out.stopping.model_dump()

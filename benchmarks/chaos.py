@@ -252,7 +252,7 @@ def main() -> None:
         study = str(folder / "quick.yaml")
         Path(study).write_text(yaml.safe_dump(QUICK), encoding="utf-8")
     tally, rng, rounds = Tally(), random.Random(options.seed), 0
-    quiet = search(study, folder / "peace")
+    quiet = search(study, folder / "peace", *(["--runner", "inline"] if options.quick else []))
     if quiet.wait():
         sys.exit(f"the undisturbed run failed; see {folder}/peace.log")
     peace = Store(folder / "peace" / Path(study).stem)

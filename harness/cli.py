@@ -46,6 +46,7 @@ RAY_ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own waits for a long epoch
     "TUNE_GLOBAL_CHECKPOINT_S": "600",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_NUM_REDIS_GET_RETRIES": "5",  # seconds within which an existing cluster must answer
 }
 """Read by Ray when it is imported, so it is set here, before anything imports it."""
 RAY_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}

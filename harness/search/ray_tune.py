@@ -28,6 +28,7 @@ import ray
 import torch
 from filelock import FileLock
 from ray import tune
+from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_put
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -206,15 +207,26 @@ def _connect(cluster: Cluster) -> None:
     try:
         if port.isdigit():
             socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-        ray.init(
-            address=cluster.address,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            runtime_env={"env_vars": cluster.environment} if cluster.environment else None,
-        )
+        try:
+            _join(cluster)
+        except (OSError, RuntimeError):
+            # `ray start` asks for a token wherever its machine has one; `ray.init` with a port does not bring it along.
+            ray.shutdown()
+            if not maybe_enable_token_auth_if_token_available(warn_if_disabled=False):
+                raise
+            _join(cluster)
     except (OSError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingError(f"no Ray cluster could be joined at {cluster.address} ({reason}); {remedy}") from error
+
+
+def _join(cluster: Cluster) -> None:
+    ray.init(
+        address=cluster.address,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        runtime_env={"env_vars": cluster.environment} if cluster.environment else None,
+    )
 
 
 def _room(threads: int, gpus_per_trial: float) -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -164,6 +166,8 @@ def search(
         if cluster is None:
             _refuse_more_threads(planned)
         settled = _device(device, planned, is_here=cluster is None)
+        if settled == "cuda" and planned.study.spec.resources.gpus_per_trial == "auto":
+            planned = _packed(planned, data_root, cluster)
         count = workers or (1 if cluster else _workers(settled, planned))
         runs_trials = _runner(runner, planned, store, settled, workers if cluster else count, data_root, cluster)
         console.print(Text(f"{planned.study.name}: {planned.study.spec.question}", style="bold"))
@@ -393,14 +397,35 @@ def _device(wanted: Device, plan: Plan, is_here: bool = True) -> str:
     """`cpu` or `cuda`; raises `MissingError` where the study asks for a GPU and there is none."""
     import torch
 
-    asks_for_gpu = plan.study.spec.resources.gpus_per_trial > 0
-    device = ("cuda" if asks_for_gpu else "cpu") if wanted is Device.AUTO else wanted.value
+    resources = plan.study.spec.resources
+    device = ("cuda" if resources.asks_for_gpu else "cpu") if wanted is Device.AUTO else wanted.value
     if is_here and device == "cuda" and not torch.cuda.is_available():
         raise MissingError(
-            f"{plan.study.name} asks for {plan.study.spec.resources.gpus_per_trial:g} GPU a trial, and torch sees none "
+            f"{plan.study.name} asks for {resources.gpus_per_trial} GPU a trial, and torch sees none "
             f"here; run it where there is one, or add `--device cpu` (`harness show` predicts how long that takes)"
         )
     return device
+
+
+def _packed(plan: Plan, data_root: Path, cluster: Cluster | None) -> Plan:
+    """The plan with the share of a GPU that a pilot measures."""
+    import torch
+    from joblib import cpu_count
+
+    from harness.train.pilot import fly, hungriest, trials_a_device
+
+    if cluster:
+        raise UserError("gpus_per_trial: auto measures on this machine; with --address give it as a number")
+    device, resources = torch.device("cuda"), plan.study.spec.resources
+    pilot = fly(hungriest(cell.base for cell in plan.cells), data_root, device)
+    memory = torch.cuda.get_device_properties(device).total_memory
+    cores = int(cpu_count()) // (resources.cpus_per_trial * torch.cuda.device_count())
+    together = trials_a_device(memory, pilot.peak_bytes, cores)
+    took = f"{pilot.peak_bytes / 2**20:,.0f} MiB and {pilot.step_seconds * 1e3:.3g} ms a step"
+    Console().print(Text(f"pilot: {took}; {together} trials share a GPU"))
+    share = {"gpus_per_trial": math.floor(1e4 / together) / 1e4}  # Ray counts in ten-thousandths
+    spec = plan.study.spec.model_copy(update={"resources": resources.model_copy(update=share)})
+    return replace(plan, study=replace(plan.study, spec=spec))
 
 
 def _workers(device: str, plan: Plan) -> int:
@@ -412,7 +437,7 @@ def _workers(device: str, plan: Plan) -> int:
     if device == "cuda":
         import torch
 
-        of_cpus = min(of_cpus, int(torch.cuda.device_count() / (resources.gpus_per_trial or 1)))
+        of_cpus = min(of_cpus, int(torch.cuda.device_count() / resources.share))
     return max(1, of_cpus)
 
 
@@ -448,7 +473,7 @@ def _runner(
     from harness.search.ray_tune import RayRunner, WorkerSettings
 
     settings = WorkerSettings(data_root, cache, places, device, resources.cpus_per_trial)
-    return RayRunner(settings, workers, (resources.gpus_per_trial or 1.0) if device == "cuda" else 0.0, at)
+    return RayRunner(settings, workers, resources.share if device == "cuda" else 0.0, at)
 
 
 def _cluster(address: str | None, folder: Path | None, runner: RunnerName) -> Cluster | None:

@@ -156,7 +156,8 @@ def _budgets(study: dict[str, Any], trials: list[TrialRecord], store: Store) -> 
     """The hours so far, with their limits, and the epochs of the search that spent most where they are limited."""
     search, resources = study.get("search") or {}, study.get("resources") or {}
     limits = search.get("budget") or {}
-    share = resources.get("gpus_per_trial") or resources.get("cpus_per_trial") or 1
+    gpus = resources.get("gpus_per_trial")
+    share = 1 if gpus == "auto" else gpus or resources.get("cpus_per_trial") or 1
     searched = [trial for trial in trials if trial.purpose == "search"]
     device = share * sum(trial.wall_seconds for trial in searched) / _HOUR
     found = [

@@ -30,7 +30,7 @@ class Meter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget, self.store, self.clock = budget, store, clock
-        self.share = resources.gpus_per_trial or float(resources.cpus_per_trial)
+        self.share = resources.share if resources.asks_for_gpu else float(resources.cpus_per_trial)
         self.device_seconds = 0.0
         """Of search trials, times the share of a device that each has."""
         self._before, self._began = store.wall_seconds(), clock()

@@ -165,7 +165,18 @@ class Resources(Spec):
 
     cpus_per_trial: int = Field(default=1, ge=1, le=1024)
     """Threads; another number rounds differently, so it is part of what makes a trial repeatable."""
-    gpus_per_trial: float = Field(default=0.0, ge=0)
+    gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = 0.0
+    """A share of a GPU, or `auto`: as many trials share one as a pilot finds that its memory holds."""
+
+    @property
+    def asks_for_gpu(self) -> bool:
+        """Whether trials run on a GPU where nobody says otherwise."""
+        return self.gpus_per_trial == "auto" or self.gpus_per_trial > 0
+
+    @property
+    def share(self) -> float:
+        """The share of a GPU that a trial takes where it runs on one; all of it until a pilot has measured."""
+        return self.gpus_per_trial or 1.0 if isinstance(self.gpus_per_trial, float) else 1.0
 
 
 class StudySpec(Spec):

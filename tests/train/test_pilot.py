@@ -1,0 +1,50 @@
+"""A pilot is a real trial, cut short: what it takes decides how many share a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.distill.ksan import KSAN
+from harness.source import MissingError
+from harness.train.pilot import fly, hungriest, trials_a_device
+from tests.train.small import CPU, small_trial
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("memory", "peak", "cores", "expected"),
+    [
+        (80 * GIB, 2 * GIB, 16, 16),  # as many as there are cores to feed them
+        (80 * GIB, 10 * GIB, 16, 7),  # a tenth is left free
+        (80 * GIB, 79 * GIB, 16, 1),
+        (80 * GIB, 200 * GIB, 16, 1),  # it fits nowhere, and the trial itself will say so
+        (80 * GIB, 0, 3, 3),
+        (80 * GIB, 10 * GIB, 0, 1),
+    ],
+)
+def test_as_many_share_a_device_as_memory_and_cores_allow(memory: int, peak: int, cores: int, expected: int) -> None:
+    assert trials_a_device(memory, peak, cores) == expected
+
+
+def test_the_hungriest_trial_flies() -> None:
+    lean, wide = small_trial(KSAN()), small_trial(KSAN(), student__width=16)
+    assert hungriest([lean, wide, lean]) == wide
+    assert hungriest([lean, lean.at("training.batch_size", 64)]).training.batch_size == 64
+
+
+def test_a_pilot_is_a_real_trial_that_leaves_nothing(tmp_path: Path) -> None:
+    pilot = fly(small_trial(KSAN(), data__train=400, training__epochs=500), tmp_path, CPU)
+    assert pilot.peak_bytes > 50 * 2**20  # torch alone takes that
+    assert 0 < pilot.step_seconds < 5
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pilot_that_fails_says_why_and_what_to_do(tmp_path: Path) -> None:
+    broken = small_trial(KSAN().at("attention.pretraining", {"steps": 2, "least_spread": 1000}))
+    with pytest.raises(
+        MissingError, match=r"by ksan failed \(CollapsedError.*give `resources.gpus_per_trial` as a number"
+    ):
+        fly(broken, tmp_path, CPU)

@@ -316,7 +316,7 @@ class Agenda:
             return
         how = f"{trial.arm} on {trial.student} {trial.status}"
         why = f": {trial.error_class}: {trial.error_message}" if trial.error_class else ""
-        if trial.purpose == "teacher":
+        if trial.purpose == "teacher" and (trial.status == "diverged" or trial.attempt >= ATTEMPTS):
             raise TooManyFailuresError(f"the teacher {trial.student} {trial.status}{why}; no student can learn from it")
         if trial.status == "failed":
             self._failed[trial.trial_id] = trial

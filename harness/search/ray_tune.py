@@ -54,8 +54,8 @@ NODE = Path("~/.cache/ksan-harness/node")
 PATIENCE = 5.0
 """Seconds within which a cluster must answer."""
 
-RETRIES = 2
-"""How often a pack whose worker was lost (killed, out of memory) is given to another."""
+RETRIES = 5
+"""How often a pack whose worker was lost (killed, out of memory) is given to another without having come further."""
 
 
 _SCRATCH, _LOCK = "ray-", "driver.lock"
@@ -404,6 +404,9 @@ class _Source(Searcher):
         self._packs: dict[str, Pack] = {}
         self._lost: deque[Pack] = deque()
         self._losses: Counter[str] = Counter()
+        self._epochs: Counter[str] = Counter()
+        """How far each trial came, whoever carried it out."""
+        self._epochs_at_loss: Counter[str] = Counter()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's own snapshots, which are never restored from."""
@@ -442,13 +445,14 @@ class _Source(Searcher):
         if self._losses[first] <= RETRIES:
             self._lost.append(pack)
             return
-        lost = LostWorkerError(f"its worker died {RETRIES + 1} times, the last under this trial")
+        lost = LostWorkerError(f"its worker died {RETRIES + 1} times and the trial came no further")
         for assignment in pack:
             self._take(Account(failed(assignment, lost, started=now()), ()))
 
     def _hear(self, result: dict[str, Any]) -> None:
         for item in result.pop("news", ()):
             if isinstance(item, EpochRecord):
+                self._epochs[item.trial_id] = max(self._epochs[item.trial_id], item.epoch)
                 self.agenda.trained(item)
             elif isinstance(item, _Refusal):
                 self._take(Account(failed(item.assignment, item.error, started=now()), ()))

@@ -3,6 +3,7 @@
     CACHE/cpu-1/                          what computed it: the kind of device and the number of threads
           cpu-1/teachers/ID.safetensors   weights
           cpu-1/teachers/ID.json          digest of the weights, last score, cost and epochs
+          cpu-1/teachers/ID.pt            one that is being trained, at its last save
           cpu-1/parts/ID.safetensors      a method's frozen part on the teacher's side
 
 A lock a file lets one of two processes train while the other waits and then reads. Weights that do not
@@ -14,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from harness.source import MissingError, reason
 from harness.spec import content_id
 from harness.train.evaluate import Score, evaluate
 from harness.train.seeds import seeded, state_digest, tensors_digest
-from harness.train.trial import Checkpoint, TrialSpec, run_trial
+from harness.train.trial import Checkpoint, Resumption, TrialSpec, run_trial
 
 _DIGEST = "sha256"
 NAMED = 3
@@ -79,17 +80,19 @@ def teacher(
     with once(folder / f"{spec.id}.safetensors", folder / f"{spec.id}.json"):
         known = _kept(spec, folder, device)
         if known is None:
-            records = run_trial(spec, data, None, device)
+            checkpoint = folder / f"{spec.id}.pt"
             epochs: list[EpochRecord] = []
-            while True:
-                try:
-                    epochs.append(next(records))
-                except StopIteration as end:
-                    outcome = end.value
-                    break
-                yield epochs[-1]
+            with closing(run_trial(spec, data, None, device, Resumption(checkpoint))) as records:
+                while True:
+                    try:
+                        epochs.append(next(records))
+                    except StopIteration as end:
+                        outcome = end.value
+                        break
+                    yield epochs[-1]
             known = _frozen(outcome.student, outcome.validation, tuple(epochs), outcome.train_seconds)
             _keep(known, spec, folder)
+            checkpoint.unlink(missing_ok=True)
             # The process that trained it goes on with what all others read: training may have left the weights in
             # another memory layout (channels_last), in which the same network rounds its logits differently.
             known = _kept(spec, folder, device) or known

@@ -358,6 +358,16 @@ def test_without_its_teacher_a_study_stops_at_every_run(end: Any, tmp_path: Path
             )
 
 
+def test_a_teacher_that_failed_is_tried_again_before_the_study_stops(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    walk(
+        Agenda(planned(), store),
+        judge=lambda a: broken(a) if a.spec.purpose == "teacher" and a.attempt == 1 else completed(a),
+    )
+    assert len(store.trials()) == TRIALS
+    assert {trial.status for trial in store.trials()} == {"completed"}
+
+
 def test_what_the_machine_lacks_is_nobodys_result(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(MissingError, match="no such data here") as stop:

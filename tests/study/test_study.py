@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from harness.data.digits import Digits
 from harness.data.parquet import Parquet
 from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
+from harness.files import file_digest
 from harness.models.resnet import ResNet
 from harness.search.carry_out import refuse_changed
 from harness.source import SpecError
@@ -22,6 +23,7 @@ from harness.study.plan import plan
 from harness.study.shelf import NotOnShelfError, everything, find
 from harness.study.study import SEARCH_SEEDS, TPE, Study, base_trial, load_study
 from harness.train.optim import Steps, Training
+from harness.train.seeds import seeded
 from tests.data.own import as_parquet
 from tests.studies import study as made
 from tests.studies import tiny
@@ -156,11 +158,12 @@ def test_a_shipped_study_gives_every_arm_the_same_budget_and_the_same_training_t
 # What a study names by a path is known by its content.
 
 
-def placed(folder: Path, data: str = "set", weights: bytes = b"weights") -> str:
+def placed(folder: Path, data: str = "set", seed: int = 0) -> str:
     """The study on Parquet files and a checkpoint that lie beside it."""
     folder.mkdir(exist_ok=True)
     as_parquet(folder / data)
-    (folder / "mine.pt").write_bytes(weights)
+    with seeded(seed):
+        torch.save(ResNet(depth=20).build(1, 3).state_dict(), folder / "mine.pt")
     text = TEXT.replace("{name: digits}", f"{{name: parquet, path: {data}, validation: 3}}")
     return text.replace("    students:", "    checkpoint: {path: mine.pt}\n    students:")
 
@@ -171,13 +174,13 @@ def test_paths_lead_from_the_studys_file_and_their_content_is_filled_in(tmp_path
     assert spec.data.path == str(tmp_path / "set")
     assert spec.pairs[0].checkpoint is not None
     assert spec.pairs[0].checkpoint.path == str(tmp_path / "mine.pt")
-    assert spec.pairs[0].checkpoint.sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert spec.pairs[0].checkpoint.sha256 == file_digest(tmp_path / "mine.pt")
 
 
 def test_the_id_is_of_what_lies_there_and_not_of_where(tmp_path: Path) -> None:
     known = study(tmp_path / "a", placed(tmp_path / "a"))
     elsewhere = study(tmp_path / "b", placed(tmp_path / "b", data="other"))
-    retrained = study(tmp_path / "c", placed(tmp_path / "c", weights=b"others"))
+    retrained = study(tmp_path / "c", placed(tmp_path / "c", seed=1))
     assert known.spec.id == elsewhere.spec.id != retrained.spec.id
     pairs = [plan(one).cells[1].base for one in (known, elsewhere, retrained)]
     assert pairs[0].id == pairs[1].id != pairs[2].id

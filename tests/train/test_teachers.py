@@ -57,6 +57,19 @@ def test_its_epochs_are_told_whether_trained_or_known(tmp_path: Path) -> None:
     assert [record.epoch for record in trained[0]] == [1, 2, 3]
 
 
+def test_a_teacher_whose_training_was_closed_goes_on_with_identical_numbers(tmp_path: Path) -> None:
+    whole = asked(tmp_path / "whole")
+    begun = Workshop(Path("unused"), tmp_path / "cut", CPU).teacher(TEACHER, DATA)
+    first = [next(begun), next(begun)]
+    begun.close()
+    assert list(files(tmp_path / "cut")) == [f"{teacher_trial(TEACHER, DATA).id}.pt"]
+    again = asked(tmp_path / "cut")
+    assert list(again.epochs[:2]) == first  # to the second: not trained again
+    assert timeless(list(again.epochs)) == timeless(list(whole.epochs))
+    assert again.digest == whole.digest
+    assert not [name for name in files(tmp_path / "cut") if name.endswith(".pt")]
+
+
 def test_another_teacher_is_another_training(tmp_path: Path) -> None:
     digests = {asked(tmp_path, teacher).digest for teacher in (TEACHER, TEACHER.at("seed", 1))}
     assert len(digests) == 2

@@ -162,8 +162,10 @@ class Agenda:
         return running is not None and (running.attempt, running.until) == (assignment.attempt, assignment.until)
 
     def trained(self, epoch: EpochRecord) -> None:
-        """A running trial finished an epoch."""
+        """A running trial finished an epoch; a word that comes after a trial's end is too late."""
         self.meter.tick()
+        if epoch.trial_id not in self._running:
+            return
         for watcher in self.watchers:
             watcher.trained(epoch)
 

@@ -1,13 +1,18 @@
-"""MLflow: an experiment a study and a run a trial, with tags, what was searched, and metrics by epoch."""
+"""MLflow: an experiment a study and a run a trial, with tags, what was searched, and metrics by epoch.
+
+An epoch goes in one batch, which a database behind MLflow takes whole or not at all.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from harness.record import EpochRecord, TrialRecord
 from harness.search.mirror import key, results, scalars
+from harness.store.parquet import now
 from harness.train.account import Assignment
 
 _KEY = "ksan_harness.trial"
@@ -18,8 +23,10 @@ class Experiment:
     """Keeps one experiment; what it has already is read once, when it is opened."""
 
     def __init__(self, uri: str, study: str) -> None:
+        from mlflow.entities import Metric, Param
         from mlflow.tracking import MlflowClient
 
+        self._metric, self._param = Metric, Param
         for teller in ("mlflow", "alembic"):  # they tell of tables on the screen
             logging.getLogger(teller).setLevel(logging.ERROR)
         self.client: Any = MlflowClient(uri)
@@ -52,21 +59,24 @@ class Experiment:
         self._open(name, {**tags, "seed": str(spec.seeds.student)}, assignment.point)
 
     def _open(self, name: str, tags: dict[str, str], point: dict[str, str]) -> None:
-        if name in self._runs:
-            return
-        run = self.client.create_run(self.experiment, tags={_KEY: name, **tags}, run_name=name)
-        self._runs[name] = run.info.run_id
-        for path, value in point.items():
-            self.client.log_param(run.info.run_id, path, value)
+        if name not in self._runs:
+            run = self.client.create_run(self.experiment, tags={_KEY: name, **tags}, run_name=name)
+            self._runs[name] = run.info.run_id
+        params = [self._param(path, value) for path, value in point.items()]
+        self.client.log_batch(self._runs[name], params=params)  # what is there already is not repeated
 
     def trained(self, epoch: EpochRecord) -> None:
         self._log(self._keys[epoch.trial_id], epoch)
 
     def _log(self, name: str, epoch: EpochRecord) -> None:
         if epoch.epoch > self._last.get(name, 0):
+            self._send(name, {**scalars(epoch), "epoch": float(epoch.epoch)}, now(), epoch.epoch)
             self._last[name] = epoch.epoch
-            for metric, value in {**scalars(epoch), "epoch": float(epoch.epoch)}.items():
-                self.client.log_metric(self._runs[name], metric, value, step=epoch.epoch)
+
+    def _send(self, name: str, numbers: dict[str, float], at: datetime, step: int) -> None:
+        time = int(at.timestamp() * 1000)
+        batch = [self._metric(metric, value, time, step) for metric, value in numbers.items()]
+        self.client.log_batch(self._runs[name], metrics=batch)
 
     def ended(self, trial: TrialRecord, epochs: Iterable[EpochRecord]) -> None:
         name = key(trial.trial_id, trial.attempt)
@@ -74,8 +84,7 @@ class Experiment:
         self._open(name, tags, trial.point)
         for epoch in epochs:
             self._log(name, epoch)
-        for metric, value in results(trial).items():
-            self.client.log_metric(self._runs[name], metric, value)
+        self._send(name, results(trial), trial.started_at, trial.epochs_done)  # the time makes a repetition the same
         self.client.set_terminated(self._runs[name], _ENDS[trial.status])
         self._whole.add(name)
 

@@ -22,6 +22,7 @@ class EventFiles:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._writers: dict[str, SummaryWriter] = {}
+        self._last: dict[str, int] = {}
         self._keys: dict[str, str] = {}
 
     def lacks(self, trial: TrialRecord) -> bool:
@@ -34,6 +35,8 @@ class EventFiles:
         self._write(epoch, self._keys[epoch.trial_id])
 
     def _write(self, epoch: EpochRecord, name: str) -> None:
+        if epoch.epoch <= self._last.get(name, 0):
+            return  # a trial that goes on past its rung tells of all its epochs again
         if name not in self._writers:
             folder = self.root / name
             if epoch.epoch == 1:
@@ -41,13 +44,15 @@ class EventFiles:
             self._writers[name] = SummaryWriter(str(folder), purge_step=epoch.epoch)
         for tag, value in scalars(epoch).items():
             self._writers[name].add_scalar(tag, value, epoch.epoch)
+        self._last[name] = epoch.epoch
 
     def ended(self, trial: TrialRecord, epochs: Iterable[EpochRecord]) -> None:
         name = key(trial.trial_id, trial.attempt)
         if name not in self._writers:
             shutil.rmtree(self.root / name, ignore_errors=True)
-            for epoch in epochs:
-                self._write(epoch, name)
+        for epoch in epochs:
+            self._write(epoch, name)
+        self._last.pop(name, None)
         writer = self._writers.pop(name, None) or SummaryWriter(str(self.root / name))
         known = {"arm": trial.arm, "student": trial.student, "purpose": trial.purpose, "seed": trial.seed}
         writer.add_hparams({**known, **trial.point}, results(trial), run_name=".")

@@ -57,7 +57,10 @@ def walk(
     order: random.Random | None = None,
     stop_after: int | None = None,
 ) -> list[Assignment]:
-    """Carries out an agenda with so many workers, which end in a drawn order; what was handed out."""
+    """Carries out an agenda with so many workers, which end in a drawn order; what was handed out.
+
+    A trial tells of its epochs as it goes and, past a rung, of the earlier ones again, as one from a checkpoint does.
+    """
     handed_out: list[Assignment] = []
     busy: list[Assignment] = []
     ended = 0
@@ -66,6 +69,9 @@ def walk(
             busy.extend(pack)
             handed_out.extend(pack)
         assignment = busy.pop(order.randrange(len(busy)) if order else 0)
-        agenda.ended(account(judge(assignment), assignment.until))
+        ending = account(judge(assignment), assignment.until)
+        for epoch in ending.epochs:
+            agenda.trained(epoch)
+        agenda.ended(ending)
         ended += 1
     return handed_out

@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.record import TrialRecord
+from harness.record import EpochRecord, TrialRecord
 from harness.search.agenda import Agenda, TooManyFailuresError, is_out_of_memory
 from harness.search.budget import Meter
 from harness.source import MissingError
@@ -385,8 +385,8 @@ class Onlooker:
     def began(self, pack: tuple[Assignment, ...]) -> None:
         self.seen.append(f"began {pack[0].spec.id}")
 
-    def trained(self, epoch: Any) -> None:
-        self.seen.append("trained")
+    def trained(self, epoch: EpochRecord) -> None:
+        self.seen.append(f"trained {epoch.trial_id}")
 
     def paused(self, assignment: Assignment) -> None:
         assert assignment.until is not None
@@ -397,8 +397,17 @@ class Onlooker:
         self.seen.append(f"ended {trial.trial_id}")
 
 
-def test_onlookers_are_told_of_every_trial_once_it_is_on_disk(tmp_path: Path) -> None:
+def test_onlookers_are_told_of_every_epoch_and_of_every_trial_once_it_is_on_disk(tmp_path: Path) -> None:
     onlooker = Onlooker(Store(tmp_path))
     handed_out = walk(Agenda(planned(), Store(tmp_path), [onlooker]))
-    expected = [f"{what} {assignment.spec.id}" for assignment in handed_out for what in ("began", "ended")]
-    assert onlooker.seen == expected
+    words = {one.id: ("began", *["trained"] * one.spec.training.epochs, "ended") for one in handed_out}
+    assert onlooker.seen == [f"{word} {id}" for id, said in words.items() for word in said]
+
+
+def test_a_word_of_a_trial_that_has_ended_is_told_to_nobody(tmp_path: Path) -> None:
+    onlooker = Onlooker(Store(tmp_path))
+    agenda = Agenda(planned(), Store(tmp_path), [onlooker])
+    walk(agenda)
+    told = len(onlooker.seen)
+    agenda.trained(Store(tmp_path).epochs(Store(tmp_path).trials()[0])[0])  # from a worker that was thought lost
+    assert len(onlooker.seen) == told

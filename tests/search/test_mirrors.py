@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from harness.search.agenda import Agenda
 from harness.search.carry_out import refuse_changed
 from harness.search.display import Display
 from harness.search.mirrors import mirrors
+from harness.search.mlflow import Experiment
 from harness.source import MissingError
 from harness.store.parquet import Store
 from harness.study.plan import Plan, plan
@@ -87,7 +89,7 @@ def test_mlflow_has_a_run_a_trial_with_metrics_by_epoch(tmp_path: Path) -> None:
     planned = tracked(mlflow={})
     mirrored(planned, tmp_path, stop_after=3, break_off=True)
     assert mirrored(planned, tmp_path) == ""
-    client = mlflow.tracking.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     trials = {f"{one.trial_id}-{one.attempt}": one for one in Store(tmp_path).trials()}
     assert sorted(run.data.tags["ksan_harness.trial"] for run in runs) == sorted(trials)
@@ -96,6 +98,43 @@ def test_mlflow_has_a_run_a_trial_with_metrics_by_epoch(tmp_path: Path) -> None:
         steps = [metric.step for metric in client.get_metric_history(run.info.run_id, "validation/accuracy")]
         assert steps == list(range(1, one.epochs_done + 1))
         assert run.info.status == {"completed": "FINISHED", "stopped": "KILLED"}[one.status]
+
+
+class Unreliable:
+    """A client of MLflow whose process dies after so many calls."""
+
+    def __init__(self, client: Any, calls: int) -> None:
+        self.client, self.calls = client, calls
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls -= 1
+        if self.calls < 0:
+            raise ConnectionError
+        return getattr(self.client, name)
+
+
+def test_mlflow_doubles_and_lacks_nothing_wherever_a_run_was_cut_short(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = mlflow.MlflowClient(uri)
+    assignment = next(one for one in walk(Agenda(tracked(), Store(tmp_path / "run"))) if one.point)
+    ending = account(completed(assignment))
+    last = ending.trial.epochs_done
+    for calls in range(5 + last):
+        for allowed in (calls, 100):
+            experiment = Experiment(uri, f"cut after {calls}")
+            experiment.client = Unreliable(experiment.client, allowed)
+            with contextlib.suppress(ConnectionError):
+                experiment.began(assignment)
+                for epoch in ending.epochs:
+                    experiment.trained(epoch)
+                experiment.ended(ending.trial, ending.epochs)
+        (run,) = client.search_runs([client.get_experiment_by_name(f"cut after {calls}").experiment_id])
+        assert (run.info.status, run.data.params) == ("FINISHED", assignment.point)
+        assert not experiment.lacks(ending.trial)
+        for metric in run.data.metrics:
+            steps = [entry.step for entry in client.get_metric_history(run.info.run_id, metric)]
+            assert steps == ([last] if metric.startswith("final/") else [*range(1, last + 1)]), metric
 
 
 def test_a_mirror_that_fails_is_told_of_once_and_stops_nothing(tmp_path: Path) -> None:

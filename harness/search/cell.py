@@ -88,12 +88,13 @@ def search_cell(cell: Cell, plan: Plan) -> Steps:
     sampling = Sampling(cell, search)
     training = _Batches(cell, plan)
     tried: list[Tried] = []
+    by_config: dict[str, Tried] = {}
     epochs = 0
     while count := _room(len(tried), epochs, cell, plan):
         batch = yield from training.of(sampling.ask(count))
         epochs += sum(result.epochs for result in batch)
         for result in batch:
-            tried.append(_with_earlier_seeds(result, tried))
+            tried.append(_with_earlier_seeds(result, by_config))
             sampling.tell(result.proposal.number, objectives(tried[-1], cell, plan), result.fidelity)
         if len(batch) < count or any(result.is_cut_short for result in batch):
             break  # the sampler has no more, or the budget is spent
@@ -233,12 +234,15 @@ def objectives(result: Tried, cell: Cell, plan: Plan) -> list[float] | None:
     return [error, log10(result.size(plan.study.spec.objectives.size))]
 
 
-def _with_earlier_seeds(result: Tried, tried: Sequence[Tried]) -> Tried:
-    """A config that was proposed before, with all of its seeds."""
-    if result.error is None or not result.proposal.repeat:
+def _with_earlier_seeds(result: Tried, by_config: dict[str, Tried]) -> Tried:
+    """A config that was proposed before, with all of its seeds; noted for when it is proposed again."""
+    if result.error is None:
         return result
-    same = [one for one in tried if one.proposal.spec.id == result.proposal.spec.id and one.error is not None]
-    return replace(result, trials=(*same[-1].trials, *result.trials)) if same else result
+    id = result.proposal.id
+    if id in by_config:
+        result = replace(result, trials=(*by_config[id].trials, *result.trials))
+    by_config[id] = result
+    return result
 
 
 def finalists(tried: Sequence[Tried], best: int, cell: Cell, plan: Plan) -> list[Tried]:
@@ -250,8 +254,8 @@ def finalists(tried: Sequence[Tried], best: int, cell: Cell, plan: Plan) -> list
     completed: dict[str, Tried] = {}
     for result in tried:
         if result.error is not None:
-            first = completed.get(result.proposal.spec.id, result)
-            completed[result.proposal.spec.id] = replace(result, proposal=first.proposal)
+            first = completed.get(result.proposal.id, result)
+            completed[result.proposal.id] = replace(result, proposal=first.proposal)
     ranked = sorted(completed.values(), key=lambda result: (result.error, result.proposal.number))
     if not cell.varies_size:
         return ranked[:best]

@@ -17,6 +17,7 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isfinite
 
 import optuna
@@ -52,6 +53,11 @@ class Proposal:
     spec: TrialSpec
     repeat: int = 0
     """How often this config was proposed before in its cell: a repeat is for further seeds of it."""
+
+    @cached_property
+    def id(self) -> str:
+        """What equal configs share, worked out once: it is a hash of the whole spec."""
+        return self.spec.id
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,8 @@ class Sampling:
         if proposed is None:
             return None
         self._count += 1
-        repeat = self._proposed[proposed.spec.id]
-        self._proposed[proposed.spec.id] += 1
+        repeat = self._proposed[proposed.id]
+        self._proposed[proposed.id] += 1
         return replace(proposed, repeat=repeat)
 
     def _given(self) -> Proposal | None:

@@ -13,23 +13,33 @@ import pytest
 import torch
 
 from harness.search.draining import GRACE
+from harness.store.live import read_live
 from harness.store.parquet import Store
 from tests.faults.processes import HARNESS, started, wait_for
 from tests.search.inline import numbers, search
 from tests.studies import tiny, written
 
-SOON: dict[str, Any] = tiny(data__train=400, training__epochs=25, search={"trials": 1, "replicates": 2})
-SOON["arms"] = SOON["arms"][:1]
+SOON: dict[str, Any] = tiny(data__train=400, training__epochs=60, search={"trials": 1, "replicates": 1})
+SOON["arms"], SOON["confirm"]["seeds"] = SOON["arms"][:1], [0]
+SOON["pairs"][0]["teacher_training"] = {"epochs": 1}
 LATE: dict[str, Any] = tiny(data__train=640, training={"epochs": 1, "batch_size": 2}, search={"trials": 1})
 LATE["arms"] = LATE["arms"][:1]
 LATE["pairs"][0]["students"].append({"name": "resnet", "depth": 110, "width": 2})
 """After a trial of some seconds comes one whose first epoch takes a minute."""
+LONGEST = 15
+"""Seconds for an end that takes 1.5 to 3.5 on a free machine, and takes a minute if it waits for the epoch."""
 
 
 def command(folder: Path, study: dict[str, Any], runner: str) -> list[str]:
     """The command line of a search, one trial at a time."""
     places = ["--study", str(written(folder, study)), "--runs", str(folder / "runs")]
     return [HARNESS, "search", *places, "--runner", runner, "--workers", "1"]
+
+
+def is_training(store: Store, epochs: int) -> bool:
+    """Whether a student came so far, by what its driver says."""
+    live = read_live(store.root)
+    return any(one.purpose != "teacher" and one.epoch >= epochs for one in (live.running if live else ()))
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +55,9 @@ def test_what_an_interrupt_finds_running_goes_on_from_its_last_epoch(
 ) -> None:
     line, store = command(tmp_path, SOON, runner), Store(tmp_path / "runs" / "tiny")
     with started(line) as process:
-        wait_for(store.trials)
+        wait_for(lambda: is_training(store, 1))
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        output, _ = process.communicate(timeout=30)
-        assert time.monotonic() - began < 5
+        output, _ = process.communicate(timeout=LONGEST)
     assert (process.returncode, output.count("Interrupted."), "Traceback" in output) == (130, 1, False), output
     (checkpoint,) = store.root.glob("checkpoints/*.pt")
     kept = torch.load(io.BytesIO(checkpoint.read_bytes()[32:]))
@@ -60,22 +68,19 @@ def test_what_an_interrupt_finds_running_goes_on_from_its_last_epoch(
     assert numbers(store) == numbers(undisturbed)
 
 
-@pytest.mark.parametrize("runner", ["inline", "ray"])
-@pytest.mark.parametrize("interrupts", [1, 2])
+@pytest.mark.parametrize(("interrupts", "runner"), [(1, "inline"), (2, "inline"), (1, "ray")])
 def test_an_epoch_is_waited_for_until_the_grace_ends_or_a_second_interrupt_comes(
     interrupts: int, runner: str, tmp_path: Path
 ) -> None:
     line, store = command(tmp_path, LATE, runner), Store(tmp_path / "runs" / "tiny")
     with started(line) as process:
-        wait_for(store.trials)
-        time.sleep(0.5)  # for the next one to begin
+        wait_for(lambda: store.trials() and is_training(store, 0))
         began = time.monotonic()
         os.kill(process.pid, signal.SIGTERM)
         if interrupts == 2:
             os.kill(process.pid, signal.SIGINT)  # another signal, since two of a kind may count as one
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=LONGEST)
         took = time.monotonic() - began
     assert process.returncode == 130, output
-    assert took < 5
     if runner == "inline":  # Ray's own end takes a second or two
         assert (took >= GRACE) == (interrupts == 1)

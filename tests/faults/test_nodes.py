@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -24,8 +25,6 @@ from tests.studies import tiny, written
 
 RAY = str(Path(sys.executable).parent / "ray")
 STUDY = tiny(data__train=300, training__epochs=8, search={"trials": 4, "batch": 4, "sampler": "random"})
-STUDY["pairs"][0]["teacher_training"] = {"epochs": 60}
-"""The teacher takes the first node longer than the second one's worker takes to start."""
 TRIALS = 1 + 2 * (4 + 2)
 LONGEST = 90
 """Seconds for all that a node or a search may take on a busy machine."""
@@ -38,6 +37,14 @@ def node(home: Path, *more: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "HOME": str(home), "RAY_USAGE_STATS_ENABLED": "0"}
     quiet = subprocess.DEVNULL
     return subprocess.Popen(line, stdout=quiet, stderr=quiet, start_new_session=True, env=environment)
+
+
+def hold(node: subprocess.Popen[bytes]) -> set[int]:
+    """Lets a node's workers stand still; their processes."""
+    held = {pid for pid, line in descendants(node.pid).items() if line.startswith("ray::_Worker")}
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
+    return held
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
@@ -79,7 +86,13 @@ def test_a_node_that_is_killed_half_way_costs_no_trial(
     runs = (tmp_path / "runs").relative_to("/")
     teachers = runs / "cache" / "cpu-1" / "teachers"
     with started(line) as process:
-        wait_for((second / "n").exists, LONGEST)  # it came so far as to leave something there
+        held = set[int]()
+        while not (second / "n").exists():  # the first node waits for the second to leave something there
+            held |= hold(head)
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.1)
+        for pid in held:
+            os.kill(pid, signal.SIGCONT)
         wait_for(lambda: len(store.trials()) >= TRIALS / 3, LONGEST)
         assert len(store.trials()) < TRIALS
         kill(victim)

@@ -18,7 +18,7 @@ demo: setup
 	$(VENV)/bin/harness search --study digits_resnet
 
 test: setup
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup
 
 lint: setup
 	$(VENV)/bin/ruff check .

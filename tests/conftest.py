@@ -12,6 +12,13 @@ from harness.store.parquet import Store
 from tests.studies import written
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests that start Ray, kill and count processes in one of pytest's processes, one after another."""
+    for item in items:
+        if item.path.parent.name == "faults" or item.path.name == "test_ray.py":
+            item.add_marker(pytest.mark.xdist_group("processes"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """As trials run: two threads of one process are several times slower than one on a busy machine."""

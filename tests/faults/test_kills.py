@@ -38,7 +38,7 @@ AFTER = 3
 
 @pytest.mark.parametrize("runner", ["inline", "ray"])
 def test_a_killed_search_goes_on_and_repeats_nothing(runner: str, tmp_path: Path) -> None:
-    line = command(tmp_path, runner)
+    line = command(tmp_path, runner, "--workers", "1")
     with started(line) as process:
         wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
         below = workers(process.pid)
@@ -73,7 +73,7 @@ def test_a_killed_worker_costs_no_trial(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("runner", ["inline", "ray"])
 def test_an_interrupted_search_stops_at_once_and_goes_on(runner: str, tmp_path: Path) -> None:
-    with started(command(tmp_path, runner)) as process:
+    with started(command(tmp_path, runner, "--workers", "1")) as process:
         wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
         below = workers(process.pid)
         began = time.monotonic()

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
+import psutil
 from rich.console import Console
 
 from benchmarks.stopping import EPOCHS, carried_out
@@ -51,6 +52,8 @@ class Spent:
     trials: int = 0
     peak_mb: float = 0.0
     imports_mb: float = 0.0
+    own_mb: float = 0.0
+    """At the end, without the pages of the libraries' files, which the driver and its workers share."""
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -119,6 +122,8 @@ def carried_through(folder: Path, trials: int) -> Spent:
                             agenda.trained(epoch)
                         agenda.ended(account)
     spent.peak_mb = _peak_mb()
+    info = psutil.Process().memory_info()
+    spent.own_mb = (info.rss - info.shared) / 2**20
     return spent
 
 
@@ -162,6 +167,7 @@ def main() -> None:
     _say("driver_cpu_ms_a_trial", [1e3 * run.cpu / trials for run in first], trials)
     _say("driver_wall_ms_a_trial", [1e3 * run.wall / trials for run in first], trials)
     _say("driver_peak_mb", [run.peak_mb for run in first], trials)
+    _say("driver_own_mb", [run.own_mb for run in first], trials)
     _say("driver_peak_mb_above_imports", [run.peak_mb - run.imports_mb for run in first], trials)
     _say("resume_seconds", [run.wall for run in again], trials)
     _say("resume_peak_mb", [run.peak_mb for run in again], trials)

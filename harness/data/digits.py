@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from harness.data.dataset import Count, Dataset, Images, Shift
 
@@ -45,6 +44,8 @@ class Digits(Dataset):
 
 
 def _digits(part: slice) -> Images:
+    from sklearn.datasets import load_digits  # 90 MB that other data sets need not have
+
     content = load_digits()
     pixels = np.round(content.images * (255 / 16)).astype(np.uint8)[:, None]
     # Neighbours share a writer, so the order is shuffled; this seed is part of what the data set is.

@@ -14,9 +14,12 @@ def conv_norm(channels: int, width: int, kernel: int, stride: int = 1, groups: i
 
 
 def he_initialised(network: nn.Module) -> None:
-    """Draws the weights of every convolution anew, for ReLUs behind them (He et al. 2015, arXiv 1502.01852)."""
+    """Draws the weights of every convolution anew, for ReLUs behind them (He et al. 2015, arXiv 1502.01852).
+
+    Those without memory stay as they are: there is nothing to draw, and torch would import its compiler over it.
+    """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 

@@ -207,10 +207,12 @@ def _misplaced(ground: Ground, searchable: set[str], fields: set[str]) -> Iterat
 
 def _can_be(ground: Ground, path: str, value: Value) -> bool:
     """Whether some trial may have a value at a path."""
-    owner, own = ground.owner(path), [ground.at(path, {})] if ground.has(path, {}) else []
+    owner = ground.owner(path)
     if owner is None:  # another arm or student with the same space may have what this one has not
         return value in _NAMES[path] if path in _NAMES else _takes(ground.base, path, value)
     domain = ground.space[owner]
+    is_left = bool(ground.needs(owner)) and ground.has(path, {})  # where it is not searched it keeps what it has
+    own = [ground.at(path, {})] if is_left else []
     if owner == path and not isinstance(domain, Choice):
         return domain.admits(value) or any(same(value, one) for one in own)
     if any(other.startswith(f"{path}.") for other in ground.space):  # parts of it are searched

@@ -48,6 +48,10 @@ SPACES = [
         f"{MU}.when.training.batch_size can never be 20; it is searched from 16 to 64",
     ),
     (
+        f"{{training.batch_size: {{choice: [8, 16]}}, {MU}: {{float: [0, 1], when: {{training.batch_size: 32}}}}}}",
+        f"{MU}.when.training.batch_size can never be 32; it is searched in [8, 16]",
+    ),
+    (
         f"{{{HEADS}, {MU}: {{float: [0, 1], when: {{{HEAD}: 1}}}}}}",
         f"{MU}.when.{HEAD} can never be 1; correct the value",
     ),

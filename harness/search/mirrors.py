@@ -2,7 +2,8 @@
 
 A mirror works in a thread of its own, so that a slow disk or server delays no trial; one that fails is told of once
 and left out from then on. Every entry carries its trial's id and attempt: a run that goes on finds what is there,
-adds what is missing and repeats nothing.
+adds what is missing and repeats nothing. A file of a mirror's that cannot be read is set aside, and a new one filled
+from the records.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import queue
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -31,8 +33,15 @@ PATIENCE, PATIENCE_WHEN_INTERRUPTED = 30.0, 1.0
 class Mirrors:
     """A watcher that passes everything on to a mirror, in its thread."""
 
-    def __init__(self, name: str, opened: Callable[[], Mirror], store: Store, warn: Callable[[str], None]) -> None:
-        self.name, self.opened, self.store, self.warn = name, opened, store, warn
+    def __init__(
+        self,
+        name: str,
+        opened: Callable[[], Mirror],
+        store: Store,
+        warn: Callable[[str], None],
+        file: Path | None = None,
+    ) -> None:
+        self.name, self.opened, self.store, self.warn, self.file = name, opened, store, warn, file
         self._waiting: queue.SimpleQueue[Callable[[Mirror], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._pass_on, name=name, daemon=True)
         self._is_dropped = False
@@ -76,15 +85,29 @@ class Mirrors:
         if not self._is_dropped:
             self._waiting.put(what)
 
+    def _opened(self) -> Mirror:
+        try:
+            return self.opened()
+        except Exception as error:
+            if not (self.file and self.file.is_file()):
+                raise
+            self.file.replace(aside := self.file.with_name(self.file.name + ".damaged"))
+            self.warn(f"{aside} could not be read ({_said(error)}); it was set aside and is filled anew")
+            return self.opened()
+
     def _pass_on(self) -> None:
         try:
-            mirror = self.opened()
+            mirror = self._opened()
             while (what := self._waiting.get()) is not None:
                 what(mirror)
             mirror.close()
         except Exception as error:  # whatever is wrong with a mirror, the run goes on
             self._is_dropped = True
-            self.warn(f"{self.name} is left out from here on: {type(error).__name__}: {str(error)[:300]}")
+            self.warn(f"{self.name} is left out from here on: {_said(error)}")
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _begin(assignment: Assignment, mirror: Mirror) -> None:
@@ -95,21 +118,23 @@ def mirrors(plan: Plan, store: Store, warn: Callable[[str], None]) -> list[Mirro
     """The mirrors that a study asks for; raises `MissingError` where a package is missing."""
     tracking = plan.study.spec.tracking
     require_packages(tracking)
-    found: list[tuple[str, Callable[[], Mirror]]] = []
+    found: list[Mirrors] = []
     if tracking.tensorboard:
         from harness.search.tensorboard import EventFiles
 
-        found.append(("tensorboard", lambda: EventFiles(store.root / "tensorboard")))
+        found.append(Mirrors("tensorboard", lambda: EventFiles(store.root / "tensorboard"), store, warn))
     if tracking.mlflow:
         from harness.search.mlflow import Experiment
 
+        own = None if tracking.mlflow.uri else store.root / "mlflow.db"
         uri = tracking.mlflow.uri or f"sqlite:///{(store.root / 'mlflow.db').absolute()}"
-        found.append(("mlflow", lambda: Experiment(uri, plan.study.name)))
+        found.append(Mirrors("mlflow", lambda: Experiment(uri, plan.study.name), store, warn, own))
     if tracking.optuna_journal:
         from harness.search.optuna_journal import Journal
 
-        found.append(("optuna_journal", lambda: Journal(store.root / "optuna.journal", plan)))
-    return [Mirrors(name, opened, store, warn) for name, opened in found]
+        journal = store.root / "optuna.journal"
+        found.append(Mirrors("optuna_journal", lambda: Journal(journal, plan), store, warn, journal))
+    return found
 
 
 def require_packages(tracking: Tracking) -> None:

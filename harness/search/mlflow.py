@@ -6,8 +6,11 @@ An epoch goes in one batch, which a database behind MLflow takes whole or not at
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from harness.record import EpochRecord, TrialRecord
@@ -27,6 +30,8 @@ class Experiment:
         from mlflow.tracking import MlflowClient
 
         self._metric, self._param = Metric, Param
+        if (file := Path(uri.removeprefix("sqlite:///"))).is_file():
+            _check(file)  # MLflow would keep a damaged one open
         for teller in ("mlflow", "alembic"):  # they tell of tables on the screen
             logging.getLogger(teller).setLevel(logging.ERROR)
         self.client: Any = MlflowClient(uri)
@@ -90,3 +95,11 @@ class Experiment:
 
     def close(self) -> None:
         """Nothing: what was sent is there."""
+
+
+def _check(file: Path) -> None:
+    """Raises `sqlite3.DatabaseError` for a damaged database."""
+    with closing(sqlite3.connect(file)) as connection:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)

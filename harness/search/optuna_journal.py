@@ -7,14 +7,18 @@ searched. It is written only, never read by the search, whose own Optuna study l
 from __future__ import annotations
 
 import json
+import os
+import time
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import LOCK_FILE_SUFFIX
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -26,6 +30,8 @@ from harness.train.account import Assignment, recorded_spec
 from harness.train.trial import TrialSpec
 
 _KEY = "trial"
+_LONGEST_WRITE = 2.0
+"""Seconds after which a journal's lock is one that was left."""
 _ENDS = {
     "completed": TrialState.COMPLETE,
     "stopped": TrialState.PRUNED,
@@ -39,6 +45,7 @@ class Journal:
 
     def __init__(self, path: Path, plan: Plan) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        _mend(path)
         self.plan = plan
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -83,14 +90,14 @@ class Journal:
 
     def trained(self, epoch: EpochRecord) -> None:
         name = self._keys.get(epoch.trial_id)
-        if name in self._trials and epoch.accuracy is not None:
+        if name in self._trials and name not in self._whole and epoch.accuracy is not None:
             self.storage.set_trial_intermediate_value(self._trials[name], epoch.epoch, epoch.accuracy)
 
     def ended(self, trial: TrialRecord, epochs: Iterable[EpochRecord]) -> None:
         name, spec = key(trial.trial_id, trial.attempt), recorded_spec(trial)
         if name not in self._trials and spec:
             self._open(name, trial.arm, spec, trial.point, trial.proposal)
-        if name not in self._trials:
+        if name not in self._trials or name in self._whole:
             return
         number = self._trials[name]
         there = self.storage.get_trial(number)
@@ -107,6 +114,23 @@ class Journal:
 
     def close(self) -> None:
         """Nothing: what was written is there."""
+
+
+def _mend(path: Path) -> None:
+    """Removes what a writer that was killed left: its lock, for which Optuna would wait, and a line without an end.
+
+    Raises `ValueError` for a line that is no JSON, which Optuna forgives until another follows it.
+    """
+    lock = path.with_name(path.name + LOCK_FILE_SUFFIX)
+    with suppress(FileNotFoundError):
+        if time.time() - lock.lstat().st_mtime > _LONGEST_WRITE:
+            lock.unlink()
+    if path.is_file():
+        *lines, rest = path.read_bytes().split(b"\n")
+        for line in lines:
+            json.loads(line)
+        if rest:
+            os.truncate(path, path.stat().st_size - len(rest))
 
 
 def _running(cell: Cell, point: dict[str, str], about: dict[str, object]) -> FrozenTrial:

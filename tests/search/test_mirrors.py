@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,39 @@ def test_a_journal_has_each_trial_once_with_its_state_values_and_curve(tmp_path:
         assert len(entry.intermediate_values) == one.epochs_done
         assert "training.learning_rate" in entry.params
     assert {trial.user_attrs.get("fidelity") for trial in trials if trial.state.name == "PRUNED"} == {0.5}
+
+
+def test_a_journal_goes_on_after_a_kill_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    planned, path, lock = tracked(optuna_journal=True), tmp_path / "optuna.journal", tmp_path / "optuna.journal.lock"
+    mirrored(planned, tmp_path, stop_after=5)
+    with path.open("ab") as file:
+        file.write(b'{"op_code": 8, "worker_id"')
+    lock.symlink_to(path)
+    os.utime(lock, (0, 0), follow_symlinks=False)
+    assert mirrored(planned, tmp_path) == ""
+    assert len(journal(tmp_path)) == len([one for one in Store(tmp_path).trials() if one.purpose == "search"])
+
+
+def test_a_trial_that_is_run_again_for_its_damaged_record_keeps_its_entry(tmp_path: Path) -> None:
+    planned = tracked(optuna_journal=True, tensorboard=True, mlflow={})
+    mirrored(planned, tmp_path)
+    (searched, *_) = (one for one in Store(tmp_path).trials() if one.purpose == "search")
+    (tmp_path / "trials" / f"{searched.trial_id}-{searched.attempt}.parquet").write_bytes(b"")
+    before = journal(tmp_path)
+    assert mirrored(planned, tmp_path) == ""
+    assert journal(tmp_path) == before
+    events = EventAccumulator(str(tmp_path / "tensorboard" / f"{searched.trial_id}-{searched.attempt}")).Reload()
+    assert len(events.Scalars("validation/accuracy")) == searched.epochs_done
+
+
+@pytest.mark.parametrize("name", ["optuna.journal", "mlflow.db"])
+def test_a_damaged_file_is_set_aside_and_filled_anew(name: str, tmp_path: Path) -> None:
+    planned, damaged = tracked(optuna_journal=True, mlflow={}), b"#" * 5000 + b"\n"
+    (tmp_path / name).write_bytes(damaged)
+    assert f"{name}.damaged could not be read" in mirrored(planned, tmp_path)
+    assert (tmp_path / f"{name}.damaged").read_bytes() == damaged
+    assert len(journal(tmp_path)) == len([one for one in Store(tmp_path).trials() if one.purpose == "search"])
+    assert mirrored(planned, tmp_path) == ""
 
 
 def test_event_files_have_each_epoch_once(tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ class Mirrors:
     ) -> None:
         self._waiting.put(None)
         self._thread.join(PATIENCE if kind is None else PATIENCE_WHEN_INTERRUPTED)
+        if self._thread.is_alive():
+            self._is_dropped = True
+            self.warn(f"{self.name} is behind and was left so; the same command adds what it lacks")
 
     def began(self, pack: Pack) -> None:
         """Passes on that trials run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,14 @@ def test_a_mirror_that_fails_is_told_of_once_and_stops_nothing(tmp_path: Path) -
     (tmp_path / "optuna.journal").mkdir()
     said = mirrored(tracked(optuna_journal=True), tmp_path)
     assert said.count("optuna_journal is left out from here on") == 1
+    assert len(Store(tmp_path).trials()) > TRIALS
+
+
+def test_a_server_that_never_answers_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirrors_module, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        said = mirrored(tracked(mlflow={"uri": f"http://127.0.0.1:{mute.getsockname()[1]}"}), tmp_path)
+    assert said.count("mlflow is behind and was left so; the same command adds what it lacks") == 1
     assert len(Store(tmp_path).trials()) > TRIALS
 
 

@@ -20,7 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_LEAVES = (nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Linear)
+from harness.models.layers import Pointwise
+
+_LEAVES = (nn.Conv2d, Pointwise, nn.BatchNorm1d, nn.BatchNorm2d, nn.Linear)
 _DRAWS = (nn.modules.dropout._DropoutNd, nn.RReLU)
 """Layers that draw: in a stack all members would draw from one generator."""
 
@@ -48,12 +50,12 @@ def _is_plain(layer: nn.Conv2d) -> bool:
 class Stacked:
     """Modules of one shape as one module, in training mode; `members` are read and not changed.
 
-    `values` and `gradients` are all weights of member n in row n, (members, weights); the layers' own are views
+    `values` and `gradients` are all weights of member n in row n, (members, weights and some zeros); the layers' own are views
     of them, so that an optimiser takes a handful of operations a step, whatever the network.
     """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
-        self._plain = copy.deepcopy(members[0])
+        self._plain = copy.deepcopy(members[0]).to(memory_format=torch.contiguous_format)
         """A module as it is outside of a stack, to hand members out in."""
         self.values = torch.stack([_flat(member) for member in members])
         self._statistics = {
@@ -93,7 +95,9 @@ class Stacked:
                 return StackedLinear(weight, bias)
             case nn.BatchNorm1d() | nn.BatchNorm2d():
                 assert bias is not None
-                own = [self._statistics[prefix + name] for name in ("running_mean", "running_var", "num_batches_tracked")]
+                own = [
+                    self._statistics[prefix + name] for name in ("running_mean", "running_var", "num_batches_tracked")
+                ]
                 return StackedBatchNorm(layer, weight, bias, *own)
         raise TypeError(f"a {type(layer).__name__} cannot be stacked")
 
@@ -122,10 +126,13 @@ class Stacked:
         return state | {name: stacked[member].clone() for name, stacked in self._statistics.items()}
 
     def member(self, member: int) -> nn.Module:
-        """A member as the plain module that it is."""
-        module = copy.deepcopy(self._plain)
-        module.load_state_dict(self.state(member))
-        return module
+        """A member as the plain module that it is, in training mode: a copy."""
+        return copy.deepcopy(self.lent(member))
+
+    def lent(self, member: int) -> nn.Module:
+        """The same without a copy: good until the next member is asked for."""
+        self._plain.load_state_dict(self.state(member))
+        return self._plain
 
     def take_up(self, member: int, state: dict[str, Tensor]) -> None:
         """Gives a member the state of a plain module."""
@@ -143,9 +150,15 @@ class Stacked:
         self._build()
 
 
+ROW = 64
+"""A row of weights is filled up with zeros to a multiple of so many: a processor rounds the last elements of an
+operation, which do not fill its registers, differently from all others, and which those are depends on the stack."""
+
+
 def _flat(module: nn.Module) -> Tensor:
     weights = [parameter.detach().reshape(-1) for parameter in module.parameters()]
-    return torch.cat(weights) if weights else torch.zeros(0)
+    flat = torch.cat(weights) if weights else torch.zeros(0)
+    return F.pad(flat, (0, -len(flat) % ROW))
 
 
 class StackedConv2d(nn.Module):
@@ -154,7 +167,8 @@ class StackedConv2d(nn.Module):
     def __init__(self, layer: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.weight, self.bias = weight, bias
-        self.stride, self.padding, self.groups = layer.stride[0], int(layer.padding[0]), layer.groups
+        self.padding, self.groups = int(layer.padding[0]), layer.groups
+        self.stride = layer.step if isinstance(layer, Pointwise) else layer.stride[0]
 
     def forward(self, images: Tensor) -> Tensor:
         """The member's own convolution for each image."""
@@ -279,9 +293,21 @@ class StackedLinear(nn.Module):
         weight = self.weight.transpose(1, 2)
         product = torch.bmm(flat, weight)
         if self.bias is not None:
-            # As a product, since the gradient of a broadcast sum is added up in another order in a larger stack.
-            product = product + torch.bmm(flat.new_ones(members, flat.shape[1], 1), self.bias[:, None])
+            product = AddedBias.apply(product, self.bias)  # type: ignore[no-untyped-call]
         return product.view(members, -1, between.numel(), width).transpose(0, 1).reshape(-1, *between, width)
+
+
+class AddedBias(torch.autograd.Function):
+    """A sum with a bias whose gradient is added up along memory, in the same order in every stack."""
+
+    @staticmethod
+    def forward(ctx, product: Tensor, bias: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        """(N, rows, d), (N, d) → (N, rows, d)."""
+        return product + bias[:, None]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
+        return gradient, gradient.transpose(1, 2).contiguous().sum(dim=2)
 
 
 class StackedBatchNorm(nn.Module):
@@ -302,10 +328,11 @@ class StackedBatchNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Standardises each channel of each member over its images and positions."""
-        grouped = features.reshape(-1, self.weight.numel(), *features.shape[2:])
         self.num_batches_tracked += 1
-        normed = F.batch_norm(
-            grouped,
+        if features[0, 0].numel() == 1:
+            return self._flat(features)
+        return F.batch_norm(
+            features.reshape(-1, self.weight.numel(), *features.shape[2:]),
             self.running_mean.view(-1),
             self.running_var.view(-1),
             self.weight.flatten(),
@@ -313,5 +340,41 @@ class StackedBatchNorm(nn.Module):
             training=True,
             momentum=self.momentum,
             eps=self.eps,
-        )
-        return normed.view(features.shape)
+        ).view(features.shape)
+
+    def _flat(self, features: Tensor) -> Tensor:
+        """Of features without positions."""
+        channels = features.reshape(-1, self.weight.numel()).T.contiguous()
+        normed, mean, variance = FlatBatchNorm.apply(channels, self.weight.flatten(), self.bias.flatten(), self.eps)  # type: ignore[no-untyped-call]
+        count = channels.shape[1]
+        for running, now in ((self.running_mean, mean), (self.running_var, variance * (count / (count - 1)))):
+            running.mul_(1 - self.momentum).add_(now.view_as(running) * self.momentum)
+        return normed.T.contiguous().view(features.shape)
+
+
+class FlatBatchNorm(torch.autograd.Function):
+    """Batch normalisation of single numbers, by operations that round each of them alike wherever it stands.
+
+    torch's own takes channels in bunches that fill a register, and rounds those that are left over differently.
+    """
+
+    @staticmethod
+    def forward(ctx, channels: Tensor, weight: Tensor, bias: Tensor, eps: float):  # type: ignore[no-untyped-def]
+        """(c, images), (c,), (c,) → normed (c, images), mean and variance of each channel."""
+        mean = channels.mean(dim=1, keepdim=True)
+        centred = channels - mean
+        variance = centred.square().mean(dim=1, keepdim=True)
+        spread = (variance + eps).sqrt()
+        standard = centred / spread
+        ctx.save_for_backward(standard, weight, spread)
+        ctx.mark_non_differentiable(mean, variance)
+        return standard * weight[:, None] + bias[:, None], mean, variance
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor, *_: Tensor):  # type: ignore[no-untyped-def]
+        standard, weight, spread = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        of_weight, of_bias = (gradient * standard).sum(dim=1), gradient.sum(dim=1)
+        images = gradient.shape[1]
+        of_standard = gradient - (of_bias / images)[:, None] - standard * (of_weight / images)[:, None]
+        return of_standard * (weight[:, None] / spread), of_weight, of_bias, None

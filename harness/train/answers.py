@@ -37,6 +37,11 @@ class Answers(ABC):
         """Bytes that are kept."""
         return 0
 
+    @property
+    def sees_images(self) -> bool:
+        """Whether it looks at the images themselves, and not only at which they are."""
+        return True
+
 
 class Nothing(Answers):
     """For methods without a teacher."""

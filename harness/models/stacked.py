@@ -50,8 +50,8 @@ def _is_plain(layer: nn.Conv2d) -> bool:
 class Stacked:
     """Modules of one shape as one module, in training mode; `members` are read and not changed.
 
-    `values` and `gradients` are all weights of member n in row n, (members, weights and some zeros); the layers' own are views
-    of them, so that an optimiser takes a handful of operations a step, whatever the network.
+    `values` and `gradients` are all weights of member n in row n, (members, weights and some zeros); the layers' own
+    are views of them, so that an optimiser takes a handful of operations a step, whatever the network.
     """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
@@ -178,7 +178,7 @@ class StackedConv2d(nn.Module):
         if in_groups:
             convolved = self._grouped(stacked)
         elif images.shape[-1] <= NARROW:
-            convolved = BandedConvolution.apply(stacked, self.weight, self.stride, self.padding)  # type: ignore[no-untyped-call]
+            convolved = BandedConvolution.apply(stacked, self.weight, self.stride, self.padding)
         else:
             convolved = self._as_product(stacked)
         if self.bias is not None:
@@ -189,7 +189,8 @@ class StackedConv2d(nn.Module):
         members, width = self.weight.shape[:2]
         weight, groups = self.weight.flatten(0, 1), members * self.groups
         convolved = F.conv2d(stacked.flatten(1, 2), weight, None, self.stride, self.padding, groups=groups)
-        return convolved.unflatten(1, (members, width))
+        unfolded: Tensor = convolved.unflatten(1, (members, width))
+        return unfolded
 
     def _as_product(self, stacked: Tensor) -> Tensor:
         """One product of matrices a member, of the patches under the kernel."""
@@ -290,10 +291,11 @@ class StackedLinear(nn.Module):
         between = features.shape[1:-1]
         rows = features.reshape(-1, members, between.numel(), entering).transpose(0, 1)
         flat = rows.reshape(members, -1, entering)
-        weight = self.weight.transpose(1, 2)
-        product = torch.bmm(flat, weight)
+        # A product with one column is a product with a vector, whose sums depend on the stack; zeros fill it up.
+        weight = F.pad(self.weight, (0, 0, 0, LANES - 1)) if width == 1 else self.weight
+        product = torch.bmm(flat, weight.transpose(1, 2))[..., :width]
         if self.bias is not None:
-            product = AddedBias.apply(product, self.bias)  # type: ignore[no-untyped-call]
+            product = AddedBias.apply(product, self.bias)
         return product.view(members, -1, between.numel(), width).transpose(0, 1).reshape(-1, *between, width)
 
 
@@ -345,11 +347,12 @@ class StackedBatchNorm(nn.Module):
     def _flat(self, features: Tensor) -> Tensor:
         """Of features without positions."""
         channels = features.reshape(-1, self.weight.numel()).T.contiguous()
-        normed, mean, variance = FlatBatchNorm.apply(channels, self.weight.flatten(), self.bias.flatten(), self.eps)  # type: ignore[no-untyped-call]
+        normed, mean, variance = FlatBatchNorm.apply(channels, self.weight.flatten(), self.bias.flatten(), self.eps)
         count = channels.shape[1]
         for running, now in ((self.running_mean, mean), (self.running_var, variance * (count / (count - 1)))):
             running.mul_(1 - self.momentum).add_(now.view_as(running) * self.momentum)
-        return normed.T.contiguous().view(features.shape)
+        stacked: Tensor = normed.T.contiguous().view(features.shape)
+        return stacked
 
 
 class FlatBatchNorm(torch.autograd.Function):

@@ -93,7 +93,8 @@ class Group:
         """The images of this group among those of the whole pack."""
         if len(self.rows) == members:
             return tensor
-        return tensor.unflatten(0, (-1, members))[:, self.rows].flatten(0, 1)
+        unfolded: Tensor = tensor.unflatten(0, (-1, members))
+        return unfolded[:, self.rows].flatten(0, 1)
 
     def _losses(self, student: Features, targets: Targets, lesson: Lesson) -> Losses:
         """The losses of every member's images, (members, images)."""

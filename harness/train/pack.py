@@ -1,4 +1,4 @@
-"""A pack: trials of one student's shape trained in lockstep, as one vectorised step. `run_trial` is the page to read first.
+"""A pack: trials of one student's shape trained in lockstep, as one vectorised step; read `run_trial` first.
 
     members    trials of equal data, student and batches; of any seeds, arms, methods, rates, weights and lengths
     students   one stacked network (see `models/stacked.py`)
@@ -142,7 +142,7 @@ def _record(
 
 
 class _Pack:
-    """The members that train now, their networks, and what they learn from; a member's row is its place in all of it."""
+    """The members that train now, their networks, and what they learn from; a row is a member's place in each."""
 
     def __init__(self, members: Sequence[Member], data: ResidentData, device: torch.device) -> None:
         self.members, self.data, self.device = list(members), data, device

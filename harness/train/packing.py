@@ -7,8 +7,9 @@ from functools import cache
 import torch
 
 from harness.data.listed import ListedDataset
-from harness.distill.method import Pairing
+from harness.distill.method import Method, Pairing
 from harness.models.architecture import Architecture
+from harness.models.pairing import PairedTap
 from harness.models.stacked import can_stack
 from harness.spec import content_id
 from harness.train.cost import activation_bytes
@@ -22,12 +23,13 @@ FEWEST = 4
 
 
 def most_in_a_pack(spec: TrialSpec, device_type: str) -> int:
-    """How many trials of this shape may train as one; 1 where they train one after another. Decided by the spec alone."""
+    """How many trials of this shape may train as one; 1 where they train one after another."""
     if spec.purpose == "teacher" or (isinstance(spec.data, ListedDataset) and spec.data.stream):
         return 1
-    if not (spec.student.is_image_wise and _stacks(spec.student, spec.data.shape[0], spec.data.classes)):
+    channels, classes, method = spec.data.shape[0], spec.data.classes, spec.method
+    if not _network_stacks(type(spec.student), spec.student.model_dump_json(), channels, classes):
         return 1
-    if spec.method.in_pack == "never" or not _parts_stack(spec):
+    if not _parts_stack(type(method), method.model_dump_json(), spec.taps, classes, spec.data.train_count):
         return 1
     a_trial = spec.training.batch_size * activation_bytes(spec.student, spec.data.shape, spec.data.classes)
     most = ROOM.get(device_type, 0) // max(1, a_trial)
@@ -50,20 +52,21 @@ def shape_of(spec: TrialSpec) -> str:
 
 
 @cache
-def _built_stacks(family: type[Architecture], settings: str, channels: int, classes: int) -> bool:
+def _network_stacks(family: type[Architecture], settings: str, channels: int, classes: int) -> bool:
+    network = family.model_validate_json(settings)
     with torch.device("meta"):
-        return can_stack(family.model_validate_json(settings).build(channels, classes))
+        return network.is_image_wise and can_stack(network.build(channels, classes))
 
 
-def _stacks(network: Architecture, channels: int, classes: int) -> bool:
-    return _built_stacks(type(network), network.model_dump_json(), channels, classes)
-
-
-def _parts_stack(spec: TrialSpec) -> bool:
+@cache
+def _parts_stack(family: type[Method], settings: str, taps: tuple[PairedTap, ...], classes: int, images: int) -> bool:
     """Whether a method's learnable parts can be stacked; where its losses are computed one by one it may have none."""
+    method = family.model_validate_json(settings)
+    if method.in_pack == "never":
+        return False
     with torch.device("meta"):
-        pairing = Pairing.of(spec.taps, torch.empty(spec.data.train_count, dtype=torch.int64), spec.data.classes)
-        student, adversary = spec.method.student_part(pairing), spec.method.adversary(pairing)
-    if spec.method.in_pack == "one_by_one":
+        pairing = Pairing.of(taps, torch.empty(images, dtype=torch.int64), classes)
+        student, adversary = method.student_part(pairing), method.adversary(pairing)
+    if method.in_pack == "one_by_one":
         return adversary is None and not list(student.parameters())
     return can_stack(student) and (adversary is None or can_stack(adversary))

@@ -144,7 +144,11 @@ def test_tpe_learns_from_what_it_may_not_propose() -> None:
         ({}, "student.width", {"_multivariate": False, "_constant_liar": True}),
         ({"multivariate": True}, "student.width", {"_multivariate": True}),
         ({"multivariate": False}, "training.momentum", {"_multivariate": False}),
-        ({"constant_liar": False, "startup": 3}, "training.momentum", {"_constant_liar": False, "_n_startup_trials": 3}),
+        (
+            {"constant_liar": False, "startup": 3},
+            "training.momentum",
+            {"_constant_liar": False, "_n_startup_trials": 3},
+        ),
     ],
 )
 def test_tpe_does_as_its_settings_say(settings: dict[str, Any], space: str, expected: dict[str, Any]) -> None:

@@ -6,7 +6,9 @@ has accuracies, and only a completed confirmation has one on test.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import platform
 import resource
 import subprocess
@@ -27,6 +29,7 @@ from pydantic import ValidationError
 import harness
 from harness.files import replacing
 from harness.record import EpochRecord, Provenance, TrialRecord
+from harness.source import MissingError
 from harness.store.parquet import now
 from harness.train.cost import latency, size
 from harness.train.evaluate import Score, evaluate
@@ -98,10 +101,20 @@ def carry_out(
             if places:
                 _put_away(assignment.spec, finished[0], places)
     except Exception as error:
-        record = replace(failed(assignment, error, started), epochs_done=len(epochs))
+        told = _full_disk(error) or error
+        record = replace(failed(assignment, told, started), epochs_done=len(epochs))
     return Account(
         replace(record, latency=speed, wall_seconds=time.perf_counter() - began, finished_at=now()), tuple(epochs)
     )
+
+
+def _full_disk(error: Exception) -> MissingError | None:
+    """What a trial that a full disk ended is told as: the machine lacks room, which is nobody's result."""
+    said = str(error)  # safetensors gives no number of the error
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if not is_full and not any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT)):
+        return None
+    return MissingError(f"{said}; free some space, then the same command continues")
 
 
 Finished = tuple[Outcome, Score | None, str | None]

@@ -174,6 +174,13 @@ class Resources(Spec):
     answers_gigabytes: float = Field(default=4.0, ge=0)
     """What teachers' answers may take of the cache's disk; what finds no room is asked of the teacher anew."""
 
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _is_a_share_or_whole(cls, gpus: float | Literal["auto"]) -> float | Literal["auto"]:
+        if gpus != "auto" and gpus > 1 and gpus != int(gpus):
+            raise ValueError("a trial takes a share of one GPU, at most 1, or whole ones; write a whole number")
+        return gpus
+
     @property
     def asks_for_gpu(self) -> bool:
         """Whether trials run on a GPU where nobody says otherwise."""

@@ -6,7 +6,9 @@ has accuracies, and only a completed confirmation has one on test.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import platform
 import resource
 import subprocess
@@ -28,6 +30,7 @@ import harness
 from harness.data.resident import ResidentData
 from harness.files import replacing
 from harness.record import EpochRecord, Provenance, TrialRecord
+from harness.source import MissingError
 from harness.store.parquet import now
 from harness.train.cost import latency, size
 from harness.train.evaluate import Score, evaluate
@@ -109,7 +112,8 @@ def carry_out(
             if places:
                 _put_away(assignment.spec, finished[0], places)
     except Exception as error:
-        record = replace(failed(assignment, error, started), epochs_done=len(epochs))
+        told = _full_disk(error) or error
+        record = replace(failed(assignment, told, started), epochs_done=len(epochs))
     return Account(
         replace(record, latency=speed, wall_seconds=time.perf_counter() - began, finished_at=now()), tuple(epochs)
     )
@@ -158,7 +162,8 @@ def carry_out_pack(
     except Exception as error:
         for assignment in tuple(waiting.values()):
             done = len(epochs[assignment.id])
-            yield account(assignment, replace(failed(assignment, error, started), epochs_done=done))
+            told = failed(assignment, _full_disk(error) or error, started)
+            yield account(assignment, replace(told, epochs_done=done))
 
 
 def _left(
@@ -198,6 +203,15 @@ def _member(assignment: Assignment, workshop: Workshop, places: Places | None) -
     spec = assignment.spec
     resumption = Resumption(places.checkpoints / f"{spec.id}.pt") if places else None
     return Member(spec, workshop.side(spec), resumption, assignment.until)
+
+
+def _full_disk(error: Exception) -> MissingError | None:
+    """What a trial that a full disk ended is told as: the machine lacks room, which is nobody's result."""
+    said = str(error)  # safetensors gives no number of the error
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if not is_full and not any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT)):
+        return None
+    return MissingError(f"{said}; free some space, then the same command continues")
 
 
 Finished = tuple[Outcome, Score | None, str | None]

@@ -2,10 +2,10 @@
 
     python -m benchmarks.overhead [--quick] [--workers 2]
 
-A trial's slot is busy for its training (`train_seconds`), for the rest of the trial (data, teacher, evaluation, records),
-and until the next trial begins there: overhead is all of that over training alone, 1.00 being none. The figure with the
-start counts from the search's first trial to its last, times the workers: the workers' start and idle ends are in it,
-which a longer search spreads over more trials.
+A trial's slot is busy for its training (`train_seconds`), for the rest of the trial (data, teacher, evaluation,
+records), and until the next trial begins there: overhead is all of that over training alone, 1.00 being none. The
+figure with the start counts from the search's first trial to its last, times the workers: the workers' start and idle
+ends are in it, which a longer search spreads over more trials.
 """
 
 from __future__ import annotations

@@ -13,6 +13,22 @@ def conv_norm(channels: int, width: int, kernel: int, stride: int = 1, groups: i
     )
 
 
+class Pointwise(nn.Conv2d):
+    """A 1×1 convolution without bias that leaves out positions before it multiplies, instead of striding over them.
+
+    oneDNN's strided one writes past its memory when it computes the gradient of fewer than 8 channels (16 with
+    AVX-512) in channels_last: the process crashes, or goes on with wrong numbers (oneDNN issue 6035).
+    """
+
+    def __init__(self, channels: int, width: int, step: int) -> None:
+        super().__init__(channels, width, 1, bias=False)
+        self.step = step
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, channels, h, w) → (n, width, h / step, w / step)."""
+        return super().forward(features[:, :, :: self.step, :: self.step])
+
+
 def he_initialised(network: nn.Module) -> None:
     """Draws the weights of every convolution anew, for ReLUs behind them (He et al. 2015, arXiv 1502.01852).
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.models.architecture import Architecture, blocks_a_stage
-from harness.models.layers import he_initialised
+from harness.models.layers import Pointwise, he_initialised
 
 
 class PreActResNet(Architecture):
@@ -94,7 +94,7 @@ def projection(channels: int, width: int, stride: int) -> nn.Conv2d | None:
     """The 1×1 convolution of the activated stream where a block changes its shape; None where it does not."""
     if stride == 1 and channels == width:
         return None
-    return nn.Conv2d(channels, width, 1, stride=stride, bias=False)
+    return Pointwise(channels, width, stride)
 
 
 def _stage(channels: int, width: int, stride: int, blocks: int) -> nn.Sequential:

@@ -20,7 +20,7 @@ import torch
 from benchmarks import peers, usual
 from benchmarks.measured import interleaved, machine, ratio_line, table
 from benchmarks.profiled import profiled
-from benchmarks.task import Task, task
+from benchmarks.task import BATCH, Task, task
 from harness.distill.attention import Attention
 from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
@@ -66,7 +66,7 @@ def compared(of: Task, rounds: int, seconds: float | None, checkout: Path | None
     sides = sides_of(of, rounds + 1, checkout)
     taken = interleaved(sides, rounds, seconds, settle=_settled(of.device))
     steps = {side: [spent / of.steps for spent in sides[side].training[-len(taken[side]) :]] for side in sides}
-    print(f"\n{name}, a step of 64 images ({of.steps} steps an epoch)\n{table(steps)}")
+    print(f"\n{name}, a step of {BATCH} images ({of.steps} steps an epoch)\n{table(steps)}")
     print(f"\n{name}, an epoch with its evaluation\n{table(taken)}", flush=True)
     return [
         ratio_line(f"{name}_{figure}_{theirs.lower()}{suffix}", values[theirs], values[ours])
@@ -84,17 +84,17 @@ def _settled(device: torch.device) -> Callable[[], object]:
 def main() -> None:
     """Prints tables, then a line for each ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two steps an epoch and as many rounds as 40 s hold")
+    parser.add_argument("--quick", action="store_true", help="a step an epoch, and as many rounds as 20 s hold")
     parser.add_argument("--repdistiller", type=Path, help="a checkout of HobbitLong/RepDistiller")
     parser.add_argument("--data", type=Path, help="a folder of Parquet files with 32×32 images; drawn ones without it")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--images", type=int, default=640, help="training images an epoch")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--profile", action="store_true", help="profile our own step instead")
+    parser.add_argument("--profile", action="store_true", help="show where our own step spends its time instead")
     asked = parser.parse_args()
     if asked.quick:
-        asked.images, asked.rounds = 128, 5
+        asked.images, asked.rounds = BATCH, 5
     warnings.filterwarnings("ignore", module="torch.nn._reduction")  # RepDistiller's
     make_repeatable(asked.threads)
     device = torch.device(asked.device)
@@ -107,7 +107,7 @@ def main() -> None:
             if asked.profile:
                 print(profiled(of))
             else:
-                lines += compared(of, asked.rounds, 14.0 if asked.quick else None, asked.repdistiller)
+                lines += compared(of, asked.rounds, 10.0 if asked.quick else None, asked.repdistiller)
     print("", *lines, sep="\n")
 
 

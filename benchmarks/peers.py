@@ -34,9 +34,9 @@ def torchdistill(task: Task) -> Iterator[float]:
     sets = {part: images(task, part) for part in ("train", "validation")}
     box = get_distillation_box(task.network, student, sets, _torchdistill_config(task), task.device, None, False, 1.0)
     _, validation = loaders(task)
-    with contextlib.redirect_stdout(io.StringIO()):
-        epoch = 0
-        while True:
+    epoch = 0
+    while True:
+        with contextlib.redirect_stdout(io.StringIO()):
             began = time.perf_counter()
             box.pre_epoch_process(epoch=epoch)
             logger = MetricLogger(delimiter="  ")
@@ -54,8 +54,8 @@ def torchdistill(task: Task) -> Iterator[float]:
             seconds = time.perf_counter() - began
             validate(student, validation, task.device)
             box.post_epoch_process()
-            yield seconds
-            epoch += 1
+        yield seconds
+        epoch += 1
 
 
 def _torchdistill_config(task: Task) -> dict[str, object]:

@@ -25,6 +25,7 @@ from harness.distill.attention import Attention
 from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
 from harness.distill.method import Pretraining
+from harness.train.memory import keep_freed_memory
 from harness.train.seeds import make_repeatable
 
 REMEMBERED, ASKED = "ours, remembered", "ours, teacher run"
@@ -97,6 +98,7 @@ def main() -> None:
         asked.images, asked.rounds = BATCH, 5
     warnings.filterwarnings("ignore", module="torch.nn._reduction")  # RepDistiller's
     make_repeatable(asked.threads)
+    keep_freed_memory()  # as our workers do; in one process the others gain by it too
     device = torch.device(asked.device)
     print(machine())
     brief = Pretraining(steps=1, least_spread=0)

@@ -462,6 +462,7 @@ def _runner(
 
     from harness.search.runner import InlineRunner
     from harness.train.account import Places
+    from harness.train.memory import keep_freed_memory
     from harness.train.seeds import make_repeatable
     from harness.train.workshop import Workshop
 
@@ -472,6 +473,7 @@ def _runner(
     data_root = data_root.absolute()
     if name is RunnerName.INLINE:
         make_repeatable(resources.cpus_per_trial)
+        keep_freed_memory()
         return InlineRunner(Workshop(data_root, cache, torch.device(device), answers_budget=budget), places)
     from harness.search.ray_tune import RayRunner, WorkerSettings
 

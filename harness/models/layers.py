@@ -14,14 +14,13 @@ def conv_norm(channels: int, width: int, kernel: int, stride: int = 1, groups: i
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution of every `step`-th position down and across, without bias.
+    """A 1×1 convolution without bias that leaves out positions before it multiplies, instead of striding over them.
 
-    The positions are taken first and convolved then, which comes to the same: with torch 2.15 a strided 1×1
-    convolution of few channels in channels_last writes beyond its memory on processors that have AVX2 at most
-    (glibc's checks end the process with "double free or corruption").
+    oneDNN's strided one writes past its memory when it computes the gradient of fewer than 8 channels (16 with
+    AVX-512) in channels_last: the process crashes, or goes on with wrong numbers (oneDNN issue 6035).
     """
 
-    def __init__(self, channels: int, width: int, step: int = 1) -> None:
+    def __init__(self, channels: int, width: int, step: int) -> None:
         super().__init__(channels, width, 1, bias=False)
         self.step = step
 

@@ -41,6 +41,7 @@ from harness.source import MissingError, UserError
 from harness.store.parquet import now
 from harness.study.plan import Plan
 from harness.train.account import Account, Assignment, Places, carry_out_pack, failed
+from harness.train.memory import keep_freed_memory
 from harness.train.seeds import make_repeatable
 from harness.train.teachers import Once, locked
 from harness.train.workshop import Workshop
@@ -323,6 +324,7 @@ class _Worker(tune.Trainable):
     def setup(self, config: dict[str, Any], settings: WorkerSettings | None = None, far: _Far | None = None) -> None:
         assert settings is not None
         make_repeatable(settings.threads)
+        keep_freed_memory()
         self._places = settings.places
         self._node: Node | None = None
         data_root, cache = settings.data_root, settings.cache

@@ -34,6 +34,7 @@ from harness.spec import Spec, content_id
 from harness.train.answers import Answers, Nothing
 from harness.train.checkpoint import Progress, save, taken_up
 from harness.train.evaluate import Score, evaluate
+from harness.train.layout import memory_format
 from harness.train.optim import Training, adversary_optimiser, set_learning_rate
 from harness.train.seeds import Seed, Seeds, seeded
 
@@ -194,6 +195,7 @@ def run_trial(
     learnt = [parameter for group in learner.param_groups for parameter in group["params"]]
     tapped_student = Tapped(student, {tap.name: tap.student for tap in spec.taps}, spec.student.classifier)
     answers = teacher.answers if teacher else Nothing()
+    layout = memory_format(student, training.channels_last, device)
     weighed = [name for name, weight in method.loss_weights.items() if weight > 0]
 
     state = _State(student, parts, learner, rival)
@@ -215,7 +217,7 @@ def run_trial(
             for index, batch in enumerate(data.batches(training.batch_size, order)):
                 rate = training.learning_rate_at(epoch * steps + index, training.epochs * steps)
                 set_learning_rate(learner, rate)
-                images = batch.images.contiguous(memory_format=_layout(spec))
+                images = batch.images.contiguous(memory_format=layout)
 
                 targets = answers.of(batch)
                 with precision(spec, device):
@@ -310,15 +312,12 @@ def fresh(
         student_part = spec.method.student_part(pairing)
     with seeded(spec.seeds.stream("discriminator")):
         adversary = spec.method.adversary(pairing)
-    student = student.to(device).to(memory_format=_layout(spec))
+    layout = memory_format(student, spec.training.channels_last, device)
+    student = student.to(device).to(memory_format=layout)
     parts = Parts(
         pairing, student_part.to(device), adversary.to(device) if adversary else None, teacher.part if teacher else None
     )
     return student, parts
-
-
-def _layout(spec: TrialSpec) -> torch.memory_format:
-    return torch.channels_last if spec.training.channels_last else torch.contiguous_format
 
 
 def precision(spec: TrialSpec, device: torch.device) -> torch.autocast:

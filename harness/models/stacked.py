@@ -68,14 +68,13 @@ class Stacked:
         """The layers over what `values` and the statistics are now."""
         self.gradients = torch.zeros_like(self.values)
         self.leaves: list[Tensor] = []
-        """The layers' weights, (members, …) each; their gradients add up in `gradients`."""
+        """The layers' weights, (members, …) each."""
         self.network = copy.deepcopy(self._plain).train()
         own, start = {}, 0
         for name, parameter in self._plain.named_parameters():
             span = slice(start, start + parameter.numel())
             shape = (self.count, *parameter.shape)
             leaf = self.values[:, span].view(shape).requires_grad_()
-            leaf.grad = self.gradients[:, span].view(shape)
             own[name] = leaf
             self.leaves.append(leaf)
             start = span.stop
@@ -113,9 +112,13 @@ class Stacked:
         """How many members there are."""
         return len(self.values)
 
-    def clear_gradients(self) -> None:
-        """Sets all gradients to zero, in place."""
-        self.gradients.zero_()
+    def take_gradients(self, of_leaves: Sequence[Tensor | None]) -> None:
+        """Puts the leaves' gradients, in their order, side by side; None stands for zeros."""
+        pairs = zip(self.leaves, of_leaves, strict=True)
+        flat = [(torch.zeros_like(leaf) if found is None else found).flatten(1) for leaf, found in pairs]
+        filled = sum(one.shape[1] for one in flat)
+        if flat:
+            torch.cat(flat, dim=1, out=self.gradients[:, :filled])
 
     def state(self, member: int) -> dict[str, Tensor]:
         """A member's state as its plain module would give it: copies."""

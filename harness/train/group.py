@@ -117,10 +117,10 @@ class Group:
         if self.part.leaves:
             self.learner.step(rates[self.rows], scale[self.rows])
         if self.adversary and self.rival:
-            self.adversary.clear_gradients()
             student = taught.student.each(Tensor.detach)
             losses = self.method.adversary_losses(student, taught.targets, taught.lesson, self.parts)
-            losses.view(-1, len(self.rows)).T.contiguous().mean(dim=1).sum().backward(inputs=self.adversary.leaves)
+            total = losses.view(-1, len(self.rows)).T.contiguous().mean(dim=1).sum()
+            self.adversary.take_gradients(torch.autograd.grad(total, self.adversary.leaves))
             self.rival.step()
 
     def means(self, steps: int) -> list[dict[str, float]]:

@@ -189,10 +189,10 @@ class _Pack:
             said = said.each(Tensor.float)
 
             lessons = [group.lesson(said, batch, count) for group in self.groups]
-            self.students.clear_gradients()
-            for group in self.groups:
-                group.part.clear_gradients()
-            torch.cat([lesson.totals for lesson in lessons]).sum().backward(inputs=leaves)
+            total = torch.cat([lesson.totals for lesson in lessons]).sum()
+            found = iter(torch.autograd.grad(total, leaves, allow_unused=True))
+            for stack in (self.students, *(group.part for group in self.groups)):
+                stack.take_gradients([next(found) for _ in stack.leaves])
             scale = self._scale()
             self.learner.step(rates[step], scale)
             for group, lesson in zip(self.groups, lessons, strict=True):

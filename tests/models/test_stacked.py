@@ -1,0 +1,169 @@
+"""A stack computes what its members compute, and no member can tell how many others there are."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.distill.attention import Attention, Squeeze
+from harness.distill.discriminator import Discriminator
+from harness.models.architecture import Architecture
+from harness.models.layers import Pointwise
+from harness.models.resnet import ResNet
+from harness.models.stacked import BandedConvolution, Stacked, can_stack
+from tests.contract.unions import ARCHITECTURES, smallest
+
+CLASSES = 10
+STACKABLE = [smallest(kind) for kind in ARCHITECTURES if smallest(kind).is_image_wise]
+NARROW = [ResNet(depth=8, width=width) for width in (2, 3, 6, 8)]
+
+
+def members(build: object, count: int = 5) -> list[nn.Module]:
+    """Networks of one shape with weights of their own."""
+    made = []
+    for seed in range(count):
+        torch.manual_seed(seed)
+        made.append(build())  # type: ignore[operator]
+    return made
+
+
+def together(images: Sequence[Tensor]) -> Tensor:
+    """Batches (B, …) as a stack takes them, (B·N, …)."""
+    return torch.stack(list(images), dim=1).flatten(0, 1)
+
+
+def apart(answers: Tensor, count: int) -> list[Tensor]:
+    return list(answers.unflatten(0, (-1, count)).unbind(1))
+
+
+def a_step(stack: Stacked, images: Sequence[Tensor]) -> list[Tensor]:
+    """One step of gradient descent on a loss of each member's own; the logits before it."""
+    logits = stack.network(together(images))
+    labels = torch.arange(len(images[0])).remainder(logits.shape[1])
+    losses = torch.stack([F.cross_entropy(one, labels) for one in apart(logits, stack.count)])
+    stack.take_gradients(torch.autograd.grad(losses.sum(), stack.leaves))
+    stack.values.sub_(0.1 * stack.gradients)
+    return apart(logits.detach(), stack.count)
+
+
+def images_for(count: int, shape: tuple[int, ...], batch: int = 16) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(batch, *shape, generator=generator) for _ in range(count)]
+
+
+@pytest.mark.parametrize("network", [*STACKABLE, *NARROW], ids=lambda network: network.label)
+@pytest.mark.parametrize("across", [8, 32])
+def test_a_stack_computes_what_its_members_do(network: Architecture, across: int) -> None:
+    plain = members(lambda: network.build(3, CLASSES), 3)
+    images = images_for(3, (3, across, across))
+    stack = Stacked(plain)
+    said = stack.network(together(images))
+    for alone, pictures, logits in zip(plain, images, apart(said, 3), strict=True):
+        torch.testing.assert_close(logits, alone.train()(pictures), rtol=1e-3, atol=1e-3)
+    for row, alone in enumerate(plain):  # the statistics moved alike
+        for name, value in stack.state(row).items():
+            torch.testing.assert_close(value, alone.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("network", NARROW, ids=lambda network: network.label)
+@pytest.mark.parametrize("batch", [16, 13])
+def test_a_members_numbers_do_not_depend_on_its_company(network: ResNet, batch: int) -> None:
+    plain = members(lambda: network.build(1, CLASSES))
+    images = images_for(5, (1, 8, 8), batch)
+    whole = Stacked(plain)
+    for _ in range(3):
+        a_step(whole, images)
+    for row in range(5):
+        alone = Stacked(plain[row : row + 1])
+        for _ in range(3):
+            a_step(alone, images[row : row + 1])
+        assert all(torch.equal(value, whole.state(row)[name]) for name, value in alone.state(0).items())
+
+
+def test_nor_do_those_of_a_discriminator_or_an_estimator() -> None:
+    shapes = {"stage1": (4, 8, 8), "stage2": (8, 2, 2)}
+    maps = [{tap: images_for(5, shape)[row] for tap, shape in shapes.items()} for row in range(5)]
+    estimators = members(lambda: Squeeze(shapes, shapes, Attention(), transform=True))
+    squeezed = {
+        count: torch.cat(
+            Stacked(estimators[:count]).network({tap: together([one[tap] for one in maps[:count]]) for tap in shapes}),
+            1,
+        )
+        for count in (1, 5)
+    }
+    assert torch.equal(squeezed[1], apart(squeezed[5], 5)[0])
+    rivals, logits = members(lambda: Discriminator().build(CLASSES)), images_for(5, (CLASSES,), 13)
+    assert torch.equal(Stacked(rivals[:1]).network(logits[0]), apart(Stacked(rivals).network(together(logits)), 5)[0])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("across", [2, 5, 8])
+def test_a_banded_product_is_the_convolution(stride: int, kernel: int, across: int) -> None:
+    images = torch.randn(3, 2, 4, across, across, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 5, 4, kernel, kernel, dtype=torch.float64, requires_grad=True)
+    banded = BandedConvolution.apply(images, weight, stride, kernel // 2)
+    plain = torch.stack(
+        [F.conv2d(images[:, one], weight[one], stride=stride, padding=kernel // 2) for one in range(2)], dim=1
+    )
+    torch.testing.assert_close(banded, plain)
+    towards = torch.randn_like(plain)
+    for ours, theirs in zip(
+        torch.autograd.grad(banded, (images, weight), towards),
+        torch.autograd.grad(plain, (images, weight), towards),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_no_number_in_one_member_reaches_another() -> None:
+    plain = members(lambda: ResNet(depth=8, width=3).build(1, CLASSES), 3)
+    broken = copy.deepcopy(plain)
+    next(broken[1].parameters()).data.fill_(float("nan"))
+    images = images_for(3, (1, 8, 8))
+    whole, hurt = Stacked(plain), Stacked(broken)
+    a_step(whole, images)
+    a_step(hurt, images)
+    for row in (0, 2):
+        assert all(torch.equal(value, hurt.state(row)[name]) for name, value in whole.state(row).items())
+    assert any(value.isnan().any() for value in hurt.state(1).values())
+
+
+def test_those_that_stay_go_on_as_they_are() -> None:
+    stack = Stacked(members(lambda: ResNet(depth=8, width=2).build(1, CLASSES)))
+    last = stack.state(4)
+    stack.keep([4, 0])
+    assert stack.count == 2
+    assert all(torch.equal(value, stack.state(0)[name]) for name, value in last.items())
+    assert all(torch.equal(value, stack.member(0).state_dict()[name]) for name, value in last.items())
+
+
+class Scaled(nn.Module):
+    """A module with a weight of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("module", "can"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()), True),
+        (Pointwise(2, 4, 2), True),
+        (nn.Identity(), True),
+        (nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1)), False),
+        (nn.GroupNorm(1, 2), False),
+        (nn.Conv2d(1, 2, 3, dilation=2), False),
+        (nn.Conv2d(1, 2, (3, 1)), False),
+        (nn.BatchNorm2d(2, affine=False), False),
+        (Scaled(), False),
+    ],
+)
+def test_what_can_be_stacked_is_known_before(module: nn.Module, can: bool) -> None:
+    assert can_stack(module) is can

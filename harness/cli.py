@@ -167,6 +167,7 @@ def search(
         if cluster is None:
             _refuse_more_threads(planned)
         settled = _device(device, planned, is_here=cluster is None)
+        planned = replace(planned, device=settled)
         if settled == "cuda" and planned.study.spec.resources.gpus_per_trial == "auto":
             planned = _packed(planned, data_root, cluster)
         count = workers or (1 if cluster else _workers(settled, planned))
@@ -467,15 +468,16 @@ def _runner(
 
     resources = plan.study.spec.resources
     cache = store.root.absolute().parent / "cache"
+    budget = int(resources.answers_gigabytes * 1e9)
     places = Places(checkpoints=store.checkpoints.absolute(), students=store.students.absolute())
     data_root = data_root.absolute()
     if name is RunnerName.INLINE:
         make_repeatable(resources.cpus_per_trial)
         keep_freed_memory()
-        return InlineRunner(Workshop(data_root, cache, torch.device(device)), places)
+        return InlineRunner(Workshop(data_root, cache, torch.device(device), answers_budget=budget), places)
     from harness.search.ray_tune import RayRunner, WorkerSettings
 
-    settings = WorkerSettings(data_root, cache, places, device, resources.cpus_per_trial)
+    settings = WorkerSettings(data_root, cache, places, device, resources.cpus_per_trial, budget)
     return RayRunner(settings, workers, resources.share if device == "cuda" else 0.0, at)
 
 

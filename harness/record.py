@@ -54,6 +54,9 @@ class Provenance:
     """Operating system, architecture and processor; never a host name."""
     device: str
     threads: int
+    packed: bool
+    """Whether the trial was trained by the vectorised step of packs, which rounds differently from the single one;
+    how many trials were trained beside it changes nothing."""
     commit: str | None
     """Git commit of the harness where it runs from a checkout, with `+` when the tree has changes."""
     data_fingerprint: str

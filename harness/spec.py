@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, FieldSerializationInfo, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FieldSerializationInfo, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from harness.source import Location, Problem, Source, contained, did_you_mean, reason, shown
@@ -278,25 +278,35 @@ class _Quoted:
 def fields_at(model: type[BaseModel], steps: Location) -> list[str]:
     """The fields that the spec at a location has, with union tags and indices walked through."""
     candidates: list[type[BaseModel]] = [model]
+    tags: dict[object, type[BaseModel]] = {}
     for step in steps:
         if isinstance(step, int):
+            continue
+        if step in tags:
+            candidates = [tags[step]]
             continue
         tagged = [c for c in candidates if _name_of(c) == step]
         if tagged:
             candidates = tagged
             continue
-        candidates = [
-            member
-            for candidate in candidates
-            if step in candidate.model_fields
-            for member in _models_in(candidate.model_fields[str(step)].annotation)
-        ] or candidates
+        fields = [c.model_fields[str(step)].annotation for c in candidates if step in c.model_fields]
+        tags = dict(tagged for field in fields for tagged in _tags_in(field)) or tags
+        candidates = [member for field in fields for member in _models_in(field)] or candidates
     return sorted({field.alias or name for c in candidates for name, field in c.model_fields.items()})
 
 
 def _name_of(model: type[BaseModel]) -> object:
     name = model.model_fields.get("name")
     return name.default if name else None
+
+
+def _tags_in(annotation: Any) -> Iterator[tuple[object, type[BaseModel]]]:
+    """The members of unions that tell their members apart by tags, each with its tag."""
+    if get_origin(annotation) is Annotated:
+        inner, *notes = get_args(annotation)
+        yield from ((note.tag, model) for note in notes if isinstance(note, Tag) for model in _models_in(inner))
+    for argument in get_args(annotation):
+        yield from _tags_in(argument)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -29,6 +29,7 @@ PROVENANCE = Provenance(
     machine="Linux x86_64",
     device="cpu",
     threads=1,
+    packed=False,
     commit="0123456789ab",
     data_fingerprint="f" * 64,
 )

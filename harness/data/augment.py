@@ -6,6 +6,7 @@ is named by its numbers, never by the loader's order: what a frozen teacher says
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,9 +25,15 @@ class Views:
     def __getitem__(self, part: slice) -> Views:
         return Views(self.dy[part], self.dx[part], self.mirrored[part])
 
-    def to(self, device: torch.device) -> Views:
-        """The same views on a device."""
-        return Views(self.dy.to(device), self.dx.to(device), self.mirrored.to(device))
+    def each(self, change: Callable[[Tensor], Tensor]) -> Views:
+        """The same views with every tensor changed alike."""
+        return Views(change(self.dy), change(self.dx), change(self.mirrored))
+
+    @classmethod
+    def stacked(cls, members: Sequence[Views]) -> Views:
+        """Several epochs' views side by side, (n, members)."""
+        rows = ((one.dy, one.dx, one.mirrored) for one in members)
+        return cls(*(torch.stack(same, dim=1) for same in zip(*rows, strict=True)))
 
 
 def random_views(count: int, shift: int, flip: bool, generator: torch.Generator) -> Views:

@@ -27,6 +27,8 @@ from harness.source import MissingError, did_you_mean, shown
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label", "labels")
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What Arrow raises for a file that is no whole Parquet file; the last for a damaged name of a column."""
 PATTERNS = {"train": ("train*.parquet",), "test": ("test*.parquet", "val*.parquet")}
 
 
@@ -218,7 +220,7 @@ def _listed(stamps: tuple[tuple[Path, int, int], ...], image: str | None, label:
 def _opened(path: Path) -> Any:
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{printable(path)} is no whole Parquet file ({_reason(error)}); get it again") from error
 
 
@@ -231,7 +233,7 @@ def _columns(path: Path, name: str, rows: int) -> Iterator[pa.Array]:
                 batch = next(batches)
             except StopIteration:
                 return
-            except (pa.ArrowException, OSError) as error:
+            except UNREADABLE as error:
                 raise _damaged(path, error) from error
             yield batch.column(0)
 
@@ -256,7 +258,7 @@ def _column(path: Path, schema: pa.Schema, setting: str, asked: str | None, usua
 def _labels(path: Path, file: Any, column: str) -> NDArray[np.int64]:
     try:
         labels = file.read(columns=[column]).column(0)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise _damaged(path, error) from error
     where = printable(path)
     if not pa.types.is_integer(labels.type):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.data.augment import padded, random_views, seen
+from harness.data.augment import Views, padded, random_views, seen
 from harness.data.dataset import Dataset, Images
 from harness.data.served import Batch, Standard, batch_count, standard
 from harness.data.splits import Splits
@@ -49,15 +49,23 @@ class ResidentData:
 
         Batch normalisation of a vector has no spread to divide by in a batch of one.
         """
+        order, views = self.drawn(generator)
+        for start in range(0, len(order), size):
+            part = slice(start, start + size)
+            if len(order[part]) > 1:
+                yield self.batch(order[part], views[part])
+
+    def drawn(self, generator: torch.Generator) -> tuple[Tensor, Views]:
+        """One epoch's order of the images, and the view of each."""
         count, device = len(self.train), self.train.labels.device
         order = torch.randperm(count, generator=generator).to(device)
-        views = random_views(count, self.shift, self.flip, generator).to(device)
-        for start in range(0, count, size):
-            part = slice(start, start + size)
-            indices = order[part]
-            if len(indices) > 1:
-                pixels = seen(self.bordered, indices, views[part], self.shift)
-                yield Batch(indices, views[part], self.train.standard(pixels), self.train.labels[indices])
+        views = random_views(count, self.shift, self.flip, generator)
+        return order, views.each(lambda tensor: tensor.to(device))
+
+    def batch(self, indices: Tensor, views: Views) -> Batch:
+        """Some views of some images."""
+        pixels = seen(self.bordered, indices, views, self.shift)
+        return Batch(indices, views, self.train.standard(pixels), self.train.labels[indices])
 
     def batch_count(self, size: int) -> int:
         """How many batches an epoch has."""

@@ -40,6 +40,10 @@ class PreActResNet(Architecture):
     def taps(self) -> tuple[str, ...]:
         return "stage1", "stage2", "stage3"
 
+    @property
+    def is_image_wise(self) -> bool:
+        return True
+
     def build(self, channels: int, classes: int) -> nn.Module:
         blocks, width = blocks_a_stage(self.depth, 9, 2), self.width
         stages = [
@@ -90,7 +94,7 @@ class PreActivationBottleneck(nn.Module):
         return added + (self.projection(active) if self.projection else stream)
 
 
-def projection(channels: int, width: int, stride: int) -> nn.Conv2d | None:
+def projection(channels: int, width: int, stride: int) -> Pointwise | None:
     """The 1×1 convolution of the activated stream where a block changes its shape; None where it does not."""
     if stride == 1 and channels == width:
         return None

@@ -47,6 +47,10 @@ class ResNet(Architecture):
     def taps(self) -> tuple[str, ...]:
         return "stage1", "stage2", "stage3"
 
+    @property
+    def is_image_wise(self) -> bool:
+        return True
+
     def build(self, channels: int, classes: int) -> nn.Module:
         return ResNetNetwork(self, channels, classes)
 

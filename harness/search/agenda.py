@@ -26,9 +26,10 @@ from harness.source import MissingError, UserError
 from harness.store.parquet import Store
 from harness.study.plan import Plan
 from harness.train.account import Account, Assignment, recorded_spec
+from harness.train.packing import FEWEST, most_in_a_pack
 
 Pack = tuple[Assignment, ...]
-"""Trials that one worker carries out together; one after another until a vectorised step exists."""
+"""Trials that one worker carries out together, as one vectorised step where there are several."""
 
 
 ATTEMPTS = 2
@@ -83,6 +84,8 @@ class Agenda:
         """Trials that need not run: those that ended, well or not, here or in an earlier run."""
         self.slots: int | None = None
         """How many trials may run at a time; None as long as none has run out of memory."""
+        self.workers = 1
+        """How many packs the runner carries out at a time: what waits is shared out among them."""
         self.is_draining = False
         """Whether nothing new begins any more, since someone asked the run to end."""
         self._heard: dict[str, TrialRecord] = {}
@@ -134,14 +137,32 @@ class Agenda:
         if self._solitary:
             if self._running:
                 return None
-            pack = (self._solitary[0],)  # it stays there while it runs
+            pack: Pack = (self._solitary[0],)  # it stays there while it runs
         elif self._waiting:
-            pack = (self._waiting.popleft(),)
+            pack = self._gathered()
         else:
             return None
         self._running.update({assignment.id: assignment for assignment in pack})
         for watcher in self.watchers:
             watcher.began(pack)
+        return pack
+
+    def _gathered(self) -> Pack:
+        """The next trial that waits, with those of its shape that can train as one with it.
+
+        So many that every worker has a share of what waits; the order of the list stays.
+        """
+        first = self._waiting.popleft()
+        if not first.packs or first.attempt > 1:
+            return (first,)
+        most = min(self.plan.study.spec.resources.pack, most_in_a_pack(first.spec, self.plan.device))
+        if self.slots is not None:
+            most = min(most, max(1, self.slots - len(self._running)))
+        alike = [one for one in self._waiting if one.shape == first.shape and one.attempt == 1]
+        share = -(-(len(self._waiting) + 1) // self.workers)
+        pack = (first, *alike[: min(most, max(share, FEWEST)) - 1])
+        taken = {one.id for one in pack}
+        self._waiting = deque(one for one in self._waiting if one.id not in taken)
         return pack
 
     def _is_one_alone(self) -> bool:

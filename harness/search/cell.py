@@ -18,6 +18,8 @@ from harness.study.plan import Cell, Plan, confirmation, replicate
 from harness.study.stopping import Standing, survive
 from harness.study.study import Size
 from harness.train.account import Assignment
+from harness.train.packing import most_in_a_pack
+from harness.train.trial import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,18 @@ def search_cell(cell: Cell, plan: Plan) -> Steps:
                     cell.arm.name,
                     proposal.number,
                     proposal.point,
+                    packs=packs(proposal.spec, plan),
                     measures_latency=study.spec.objectives.size == "latency",
                 )
                 for proposal in best
                 for seed in study.spec.confirm.seeds
             )
         )
+
+
+def packs(spec: TrialSpec, plan: Plan) -> bool:
+    """Whether a trial trains by the vectorised step: decided before anything runs, so that its numbers are settled."""
+    return plan.study.spec.resources.pack > 1 and most_in_a_pack(spec, plan.device) > 1
 
 
 def _room(tried: int, epochs: int, cell: Cell, plan: Plan) -> int:
@@ -212,6 +220,7 @@ class _Batches:
                 self.cell.arm.name,
                 proposal.number,
                 proposal.point,
+                packs=packs(proposal.spec, self.plan),
                 measures_latency=self.plan.study.spec.objectives.size == "latency",
             )
             for seed in self.plan.search_seeds

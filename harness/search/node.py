@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from harness.files import file_digest, replacing
 from harness.record import EpochRecord
 from harness.search.depot import Depot
 from harness.source import MissingError
-from harness.train.account import Account, Assignment, Places, carry_out
+from harness.train.account import Account, Assignment, Places, carry_out_pack
 from harness.train.trial import TrialSpec
 from harness.train.workshop import Workshop
 
@@ -102,43 +102,49 @@ class Node:
             finally:
                 self.depot.release(self.holder)
 
-    def carry_out(self, assignment: Assignment, workshop: Workshop) -> Generator[EpochRecord, None, Account]:
-        """As `account.carry_out`, with what it needs brought here and what it leaves sent to the driver.
+    def carry_out_pack(
+        self, pack: Sequence[Assignment], workshop: Workshop
+    ) -> Generator[EpochRecord | Account, None, None]:
+        """As `account.carry_out_pack`, with what it needs brought here and what it leaves sent to the driver.
 
         Raises what `bring` and `send` raise.
         """
-        self.holder = assignment.id
-        checkpoint = self.theirs.checkpoints / f"{assignment.id}.pt"
-        student = self.theirs.students / f"{assignment.id}.safetensors"
-        here = replace(assignment, spec=self._supplied_spec(assignment.spec))
-        self.bring(checkpoint)
-        account = yield from self._kept(carry_out(here, workshop, self.ours), checkpoint)
-        if account.trial.status == "completed" and below(self.folder, student).is_file():
-            self.send(student)
-        if account.trial.status != "stopped":
-            self.depot.remove(checkpoint)
-        return replace(account, trial=replace(account.trial, spec=assignment.spec.model_dump_json()))
-
-    def _kept(
-        self, epochs: Generator[EpochRecord, None, Account], checkpoint: Path
-    ) -> Generator[EpochRecord, None, Account]:
-        """A trial's epochs, with its checkpoint sent on the way, and at an end that is not its last epoch."""
+        self.holder = pack[0].id
+        checkpoints = {one.id: self.theirs.checkpoints / f"{one.id}.pt" for one in pack}
+        specs = {one.id: one.spec.model_dump_json() for one in pack}
+        here = [replace(one, spec=self._supplied_spec(one.spec)) for one in pack]
+        for checkpoint in checkpoints.values():
+            self.bring(checkpoint)
         sent = time.monotonic()
+        news = carry_out_pack(here, workshop, self.ours)
         try:
-            while True:
-                try:
-                    epoch = next(epochs)
-                except StopIteration as end:
-                    account: Account = end.value
-                    return account
+            for item in news:
+                if isinstance(item, Account):
+                    self._send_what_is_left(item, checkpoints.pop(item.trial.trial_id))
+                    yield replace(item, trial=replace(item.trial, spec=specs[item.trial.trial_id]))
+                    continue
                 if time.monotonic() - sent >= SEND_EVERY:
-                    self._send_checkpoint(checkpoint)
+                    for checkpoint in checkpoints.values():
+                        self._send_checkpoint(checkpoint)
                     sent = time.monotonic()
-                yield epoch
+                yield item
         finally:
-            epochs.close()
+            news.close()
+            for checkpoint in checkpoints.values():
+                self._send_checkpoint(checkpoint)
+                below(self.folder, checkpoint).unlink(missing_ok=True)  # it may go on elsewhere
+
+    def _send_what_is_left(self, account: Account, checkpoint: Path) -> None:
+        """After a trial's end: its student; its checkpoint where it only pauses, and none where it ended."""
+        trial = account.trial
+        student = self.theirs.students / f"{trial.trial_id}.safetensors"
+        if trial.status == "completed" and below(self.folder, student).is_file():
+            self.send(student)
+        if trial.status == "stopped":
             self._send_checkpoint(checkpoint)
-            below(self.folder, checkpoint).unlink(missing_ok=True)  # it may go on elsewhere
+        else:
+            self.depot.remove(checkpoint)
+        below(self.folder, checkpoint).unlink(missing_ok=True)
 
     def _send_checkpoint(self, checkpoint: Path) -> None:
         ours = below(self.folder, checkpoint)

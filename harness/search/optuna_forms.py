@@ -98,7 +98,7 @@ def sampler_of(settings: Sampler, seed: int, cell: Cell) -> optuna.samplers.Base
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match settings:
             case TPE():
-                return _tpe(seed, settings.startup, settings.candidates, several, _is_conditional(cell))
+                return _tpe(seed, settings, several, _is_conditional(cell))
             case NSGA2():
                 return optuna.samplers.NSGAIISampler(
                     seed=seed,
@@ -123,7 +123,7 @@ def sampler_of(settings: Sampler, seed: int, cell: Cell) -> optuna.samplers.Base
                     seed=seed,
                     n_startup_trials=settings.startup,
                     popsize=settings.population,
-                    independent_sampler=_tpe(seed, startup=5, candidates=24, several=True, in_groups=False),
+                    independent_sampler=_tpe(seed, TPE(multivariate=False), several, in_groups=False),
                     warn_independent_sampling=False,
                 )
             case QMC():
@@ -133,14 +133,15 @@ def sampler_of(settings: Sampler, seed: int, cell: Cell) -> optuna.samplers.Base
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _tpe(seed: int, startup: int, candidates: int, several: bool, in_groups: bool) -> optuna.samplers.TPESampler:
+def _tpe(seed: int, settings: TPE, several: bool, in_groups: bool) -> optuna.samplers.TPESampler:
+    together = settings.multivariate if settings.multivariate is not None else not several
     return optuna.samplers.TPESampler(
         seed=seed,
-        n_startup_trials=startup,
-        n_ei_candidates=candidates,
-        multivariate=not several,
-        group=in_groups and not several,
-        constant_liar=True,
+        n_startup_trials=settings.startup,
+        n_ei_candidates=settings.candidates,
+        multivariate=together,
+        group=in_groups and together,
+        constant_liar=settings.constant_liar,
     )
 
 

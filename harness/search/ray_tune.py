@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from harness.search.node import Node, Supply, below
 from harness.source import MissingError, UserError
 from harness.store.parquet import now
 from harness.study.plan import Plan
-from harness.train.account import Account, Assignment, Places, carry_out, failed
+from harness.train.account import Account, Assignment, Places, carry_out_pack, failed
 from harness.train.memory import keep_freed_memory
 from harness.train.seeds import make_repeatable
 from harness.train.teachers import Once, locked
@@ -79,6 +79,8 @@ class WorkerSettings:
     places: Places
     device: str
     threads: int
+    answers_budget: int
+    """Bytes of teachers' answers that may lie in the cache."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class RayRunner:
                     _start(scratch, self.workers or 1, self.settings.threads)
             with self._far(agenda.plan) as far:
                 source.depot = far.depot if far else None
+                agenda.workers = self.workers or _room(self.settings.threads, self.gpus_per_trial)
                 self._tuner(source, scratch, far).fit()
         except Exception as error:
             raise (source.stopped_by or error) from None
@@ -330,7 +333,8 @@ class _Worker(tune.Trainable):
             folder = far.folder.expanduser().absolute()
             self._node = Node(folder, far.depot, settings.places, far.supplies)
             data_root, cache, once = below(folder, data_root), below(folder, cache), self._node.once
-        self._workshop = Workshop(data_root, cache, torch.device(settings.device), once)
+        device = torch.device(settings.device)
+        self._workshop = Workshop(data_root, cache, device, once, settings.answers_budget)
         self.reset_config(config)
 
     def reset_config(self, config: dict[str, Any]) -> bool:
@@ -339,16 +343,21 @@ class _Worker(tune.Trainable):
         return True
 
     def _news_of(self, pack: Pack) -> Generator[EpochRecord | Account | _Refusal, None, None]:
-        for assignment in pack:
-            if self._node is None:
-                yield (yield from carry_out(assignment, self._workshop, self._places))
-                continue
-            try:
-                yield (yield from self._node.carry_out(assignment, self._workshop))
-            except UserError as error:
-                yield _Refusal(assignment, MissingError(str(error)))
-            except Exception as error:  # the network's, or a disk's
-                yield _Refusal(assignment, RuntimeError(f"{type(error).__name__}: {error}"))
+        if self._node is None:
+            yield from carry_out_pack(pack, self._workshop, self._places)
+            return
+        told: set[str] = set()
+        try:
+            with closing(self._node.carry_out_pack(pack, self._workshop)) as news:
+                for item in news:
+                    if isinstance(item, Account):
+                        told.add(item.trial.trial_id)
+                    yield item
+        except UserError as error:
+            yield from (_Refusal(one, MissingError(str(error))) for one in pack if one.id not in told)
+        except Exception as error:  # the network's, or a disk's
+            refusal = RuntimeError(f"{type(error).__name__}: {error}")
+            yield from (_Refusal(one, refusal) for one in pack if one.id not in told)
 
     def step(self) -> dict[str, Any]:
         news: list[EpochRecord | Account | _Refusal] = []
@@ -445,7 +454,9 @@ class _Source(Searcher):
                 self.depot.release(assignment.id)
         self._losses[first] += 1
         if self._losses[first] <= RETRIES:
-            self._lost.append(pack)
+            middle = (len(pack) + 1) // 2 if self._losses[first] > 1 else len(pack)
+            # From the second time on in halves: one trial that ends its worker must not do so to others for long.
+            self._lost.extend(part for part in (pack[:middle], pack[middle:]) if part)
             return
         lost = LostWorkerError(f"its worker died {RETRIES + 1} times and the trial came no further")
         for assignment in pack:

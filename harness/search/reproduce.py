@@ -16,7 +16,7 @@ import harness
 from harness.record import TrialRecord
 from harness.source import MissingError, UserError
 from harness.store.parquet import Store
-from harness.train.account import Account, Assignment, carry_out, recorded_spec
+from harness.train.account import Account, Assignment, carry_out_pack, recorded_spec
 from harness.train.seeds import make_repeatable
 from harness.train.workshop import Workshop
 
@@ -63,18 +63,21 @@ def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) 
     if device == "cuda" and not torch.cuda.is_available():
         raise MissingError("the trial ran on a GPU, and torch sees none here")
     make_repeatable(threads)
-    assignment = Assignment(spec, record.study, record.arm, record.proposal, record.point, record.attempt)
+    assignment = Assignment(
+        spec,
+        record.study,
+        record.arm,
+        record.proposal,
+        record.point,
+        record.attempt,
+        packs=bool(record.provenance and record.provenance.packed),
+    )
     with tempfile.TemporaryDirectory() as scratch:
         workshop = Workshop(
             data_root, Path(scratch) if fresh or spec.purpose == "teacher" else cache, torch.device(device)
         )
-        epochs = carry_out(assignment, workshop)
-        while True:
-            try:
-                next(epochs)
-            except StopIteration as end:
-                account: Account = end.value
-                return account.trial
+        (account,) = (item for item in carry_out_pack([assignment], workshop) if isinstance(item, Account))
+        return account.trial
 
 
 def compare(record: TrialRecord, again: TrialRecord, console: Console) -> bool:

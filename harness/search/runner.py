@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from typing import Protocol
 
 from harness.search.agenda import Agenda, Pack
-from harness.train.account import Account, Places, carry_out
+from harness.train.account import Account, Places, carry_out_pack
 from harness.train.workshop import Workshop
 
 
@@ -32,12 +33,9 @@ class InlineRunner:
 
 def accounts(pack: Pack, workshop: Workshop, places: Places, agenda: Agenda) -> Generator[Account, None, None]:
     """The accounts of a pack's trials as they end; tells of each epoch on the way, and ends early in a drain."""
-    for assignment in pack:
-        epochs = carry_out(assignment, workshop, places)
-        while not agenda.is_draining:
-            try:
-                agenda.trained(next(epochs))
-            except StopIteration as end:
-                yield end.value
-                break
-        epochs.close()
+    with closing(carry_out_pack(pack, workshop, places)) as news:
+        while not agenda.is_draining and (item := next(news, None)):
+            if isinstance(item, Account):
+                yield item
+            else:
+                agenda.trained(item)

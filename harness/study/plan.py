@@ -68,6 +68,8 @@ class Plan:
     study: Study
     teachers: tuple[TrialSpec, ...]
     cells: tuple[Cell, ...]
+    device: str = "cpu"
+    """The kind of device that trains."""
 
     def budget(self, cell: Cell) -> int:
         """How many configs a cell's search may try."""
@@ -96,11 +98,11 @@ class Plan:
         return of_teachers + sum(self.runs(cell) * predicted_seconds(cell.base) for cell in self.cells)
 
 
-def plan(study: Study) -> Plan:
+def plan(study: Study, device: str = "cpu") -> Plan:
     """Works out a study's teachers and cells."""
     cells = {cell.id: cell for cell in _cells(study)}
     teachers = {trial.id: trial for cell in cells.values() if (trial := cell.teacher_trial)}
-    return Plan(study, tuple(teachers.values()), tuple(cells.values()))
+    return Plan(study, tuple(teachers.values()), tuple(cells.values()), device)
 
 
 def _cells(study: Study) -> Iterator[Cell]:

@@ -32,9 +32,7 @@ LARGEST_GRID = 10_000
 class TPE(Spec):
     """Tree-structured Parzen estimator (Bergstra et al. 2011), multivariate.
 
-    The multivariate form is that of BOHB (Falkner et al. 2018). Within a batch, what is not yet told counts as
-    bad (the constant liar of Ginsbourger et al. 2010). Fields under conditions are modelled in groups of those
-    that are searched together; with several objectives (Ozaki et al. 2022) each field by itself.
+    Fields under conditions are modelled in groups of those that are searched together.
     """
 
     name: Literal["tpe"] = "tpe"
@@ -42,6 +40,11 @@ class TPE(Spec):
     """Random proposals before the model is used, the method's defaults among them."""
     candidates: int = Field(default=24, ge=1)
     """Draws of which the most promising is proposed."""
+    multivariate: bool | None = None
+    """Whether fields are modelled together, as in BOHB (Falkner et al. 2018); where it is not said, they are if there
+    is one objective, and with several (Ozaki et al. 2022) each is by itself."""
+    constant_liar: bool = True
+    """Whether what is proposed and not yet told counts as bad (Ginsbourger et al. 2010), so that a batch spreads."""
 
 
 class Random(Spec):

@@ -168,6 +168,19 @@ class Resources(Spec):
     gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = 0.0
     """A share of a GPU, or `auto`: as many trials share one as a pilot finds that its memory holds."""
 
+    pack: int = Field(default=32, ge=1, le=1024)
+    """Trials of one shape that train in lockstep as one vectorised step, at most; 1 trains each by itself, which
+    rounds differently. How many it comes to beside that depends on what waits, and changes no number."""
+    answers_gigabytes: float = Field(default=4.0, ge=0)
+    """What teachers' answers may take of the cache's disk; what finds no room is asked of the teacher anew."""
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _is_a_share_or_whole(cls, gpus: float | Literal["auto"]) -> float | Literal["auto"]:
+        if gpus != "auto" and gpus > 1 and gpus != int(gpus):
+            raise ValueError("a trial takes a share of one GPU, at most 1, or whole ones; write a whole number")
+        return gpus
+
     @property
     def asks_for_gpu(self) -> bool:
         """Whether trials run on a GPU where nobody says otherwise."""

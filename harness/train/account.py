@@ -6,14 +6,16 @@ has accuracies, and only a completed confirmation has one on test.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import platform
 import resource
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,11 +27,15 @@ import torch
 from pydantic import ValidationError
 
 import harness
+from harness.data.resident import ResidentData
 from harness.files import replacing
 from harness.record import EpochRecord, Provenance, TrialRecord
+from harness.source import MissingError
 from harness.store.parquet import now
 from harness.train.cost import latency, size
 from harness.train.evaluate import Score, evaluate
+from harness.train.pack import Left, Member, run_pack
+from harness.train.packing import shape_of
 from harness.train.seeds import state_digest
 from harness.train.teachers import save_weights
 from harness.train.trial import Outcome, Resumption, TrialSpec, run_trial, teacher_trial
@@ -54,6 +60,14 @@ class Assignment:
     def id(self) -> str:
         """The trial's id, worked out once: it is a hash of the whole spec."""
         return self.spec.id
+
+    packs: bool = False
+    """Whether it is trained by the vectorised step, alone or beside others."""
+
+    @cached_property
+    def shape(self) -> str | None:
+        """What trials agree in that train as one; None where this one trains by itself."""
+        return shape_of(self.spec) if self.packs else None
 
     measures_latency: bool = False
     """Whether the student's latency is measured before it trains, which takes a moment and changes no number."""
@@ -98,10 +112,106 @@ def carry_out(
             if places:
                 _put_away(assignment.spec, finished[0], places)
     except Exception as error:
-        record = replace(failed(assignment, error, started), epochs_done=len(epochs))
+        told = _full_disk(error) or error
+        record = replace(failed(assignment, told, started), epochs_done=len(epochs))
     return Account(
         replace(record, latency=speed, wall_seconds=time.perf_counter() - began, finished_at=now()), tuple(epochs)
     )
+
+
+def carry_out_pack(
+    assignments: Sequence[Assignment], workshop: Workshop, places: Places | None = None
+) -> Generator[EpochRecord | Account, None, None]:
+    """Runs assignments together where they pack, and one after another where not; tells of each as it ends.
+
+    What is raised while they train together is every remaining one's failure: each is tried again by itself.
+    """
+    if not assignments[0].packs:
+        for assignment in assignments:
+            yield (yield from carry_out(assignment, workshop, places))
+        return
+    started, clock = now(), _Clock(len(assignments))
+    if workshop.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(workshop.device)
+    speeds: dict[str, float] = {}
+    waiting = {assignment.id: assignment for assignment in assignments}
+    epochs: dict[str, list[EpochRecord]] = {id: [] for id in waiting}
+
+    def account(assignment: Assignment, record: TrialRecord) -> Account:
+        del waiting[assignment.id]
+        wall, speed = clock.leave(), speeds.get(assignment.id)
+        ended = replace(record, latency=speed, wall_seconds=wall, finished_at=now())
+        return Account(ended, tuple(epochs[assignment.id]))
+
+    try:
+        for assignment in assignments:
+            if assignment.measures_latency:
+                speeds[assignment.id] = _latency(assignment.spec, workshop, places)
+        data = workshop.data(assignments[0].spec.data)
+        if not isinstance(data, ResidentData):
+            raise TypeError("trials on streamed data cannot train as a pack")
+        members = [_member(assignment, workshop, places) for assignment in assignments]
+        with closing(run_pack(members, data, workshop.device)) as news:
+            for item in news:
+                if isinstance(item, EpochRecord):
+                    epochs[item.trial_id].append(item)
+                    yield item
+                    continue
+                assignment = waiting[item.member.id]
+                yield account(assignment, _left(assignment, item, workshop, places, started, epochs[assignment.id]))
+    except Exception as error:
+        for assignment in tuple(waiting.values()):
+            done = len(epochs[assignment.id])
+            told = failed(assignment, _full_disk(error) or error, started)
+            yield account(assignment, replace(told, epochs_done=done))
+
+
+def _left(
+    assignment: Assignment,
+    left: Left,
+    workshop: Workshop,
+    places: Places | None,
+    started: datetime,
+    epochs: list[EpochRecord],
+) -> TrialRecord:
+    """The record of a trial that left its pack."""
+    if left.outcome is None:
+        return _paused(assignment, workshop, started, epochs)
+    side = left.member.teacher
+    test = _test(assignment.spec, left.outcome, workshop)
+    record = _record(assignment, workshop, started, (left.outcome, test, side.digest if side else None))
+    if places:
+        _put_away(assignment.spec, left.outcome, places)
+    return record
+
+
+class _Clock:
+    """Shares out the time of a pack among those that are in it."""
+
+    def __init__(self, members: int) -> None:
+        self.members, self.seconds, self.at = members, 0.0, time.perf_counter()
+
+    def leave(self) -> float:
+        """The share so far of one that leaves, in seconds."""
+        moment = time.perf_counter()
+        self.seconds += (moment - self.at) / self.members
+        self.at, self.members = moment, max(1, self.members - 1)
+        return self.seconds
+
+
+def _member(assignment: Assignment, workshop: Workshop, places: Places | None) -> Member:
+    spec = assignment.spec
+    resumption = Resumption(places.checkpoints / f"{spec.id}.pt") if places else None
+    return Member(spec, workshop.side(spec), resumption, assignment.until)
+
+
+def _full_disk(error: Exception) -> MissingError | None:
+    """What a trial that a full disk ended is told as: the machine lacks room, which is nobody's result."""
+    said = str(error)  # safetensors gives no number of the error
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if not is_full and not any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT)):
+        return None
+    return MissingError(f"{said}; free some space, then the same command continues")
 
 
 Finished = tuple[Outcome, Score | None, str | None]
@@ -124,7 +234,7 @@ def _record(assignment: Assignment, workshop: Workshop, started: datetime, finis
         train_seconds=outcome.train_seconds,
         student_digest=state_digest(outcome.student),
         teacher_digest=teacher_digest,
-        provenance=provenance(workshop.device, workshop.data(assignment.spec.data).fingerprint),
+        provenance=provenance(workshop.device, workshop.data(assignment.spec.data).fingerprint, assignment.packs),
     )
 
 
@@ -135,7 +245,7 @@ def _paused(assignment: Assignment, workshop: Workshop, started: datetime, epoch
         epochs_done=len(epochs),
         peak_bytes=peak_bytes(workshop.device),
         train_seconds=sum(epoch.seconds for epoch in epochs),
-        provenance=provenance(workshop.device, workshop.data(assignment.spec.data).fingerprint),
+        provenance=provenance(workshop.device, workshop.data(assignment.spec.data).fingerprint, assignment.packs),
     )
 
 
@@ -187,10 +297,14 @@ def _run(spec: TrialSpec, workshop: Workshop, places: Places | None) -> Generato
     data, side = workshop.data(spec.data), workshop.side(spec)
     resumption = Resumption(places.checkpoints / f"{spec.id}.pt") if places else None
     outcome = yield from run_trial(spec, data, side, workshop.device, resumption)
-    test = None
-    if spec.purpose == "confirmation" and outcome.status == "completed":
-        test = evaluate(outcome.student, workshop.test(spec))
-    return outcome, test, side.digest if side else None
+    return outcome, _test(spec, outcome, workshop), side.digest if side else None
+
+
+def _test(spec: TrialSpec, outcome: Outcome, workshop: Workshop) -> Score | None:
+    """A confirmed student's score on the test split; None for any other trial, which does not see it."""
+    if spec.purpose != "confirmation" or outcome.status != "completed":
+        return None
+    return evaluate(outcome.student, workshop.test(spec))
 
 
 def _teacher(spec: TrialSpec, workshop: Workshop) -> Generator[EpochRecord, None, Outcome]:
@@ -280,7 +394,7 @@ def peak_bytes(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def provenance(device: torch.device, fingerprint: str) -> Provenance:
+def provenance(device: torch.device, fingerprint: str, packed: bool = False) -> Provenance:
     """Where this process's numbers come from."""
     return Provenance(
         harness=harness.__version__,
@@ -289,6 +403,7 @@ def provenance(device: torch.device, fingerprint: str) -> Provenance:
         machine=machine(),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         threads=torch.get_num_threads(),
+        packed=packed,
         commit=commit(),
         data_fingerprint=fingerprint,
     )

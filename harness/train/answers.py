@@ -1,28 +1,38 @@
-"""What the frozen teacher says of a batch: asked at every step, or remembered.
+"""What the frozen teacher says of a batch: asked, looked up, or asked once and kept on disk for all who come.
 
-The teacher never changes and an image has few views, so where all of its answers fit into memory they
-are computed once for every view and looked up by (image, dy, dx, mirrored). On digits this makes a
-teacher nearly free: 9 views of 400 images against 60 epochs of them.
+    Asked        runs the teacher on every batch
+    Remembered   all views of all images in memory: few views, small answers (digits: 9 views)
+    Kept         a table on disk for every kind of answer, filled as views come up (CIFAR: 162 views)
+
+An answer is a fact about (teacher, data, image, view), so trials of every method, student and seed share it: a
+table belongs to what decides its numbers and to nothing else, and logits to the teacher alone. All three give the
+same bits: the teacher looks at images in passes of a fixed size, since a pass of another size may round differently.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from harness.data.augment import Views, seen
+from harness.data.augment import Views
 from harness.data.resident import ResidentData
 from harness.data.served import Batch, TrialData
 from harness.distill.method import Method, Parts, Targets
 from harness.models.taps import Tapped
+from harness.train.tables import Layout, Table, taken
 
 LIMIT = 64 * 2**20
-"""Bytes that one table of remembered answers may take; what is larger is asked at every step."""
+"""Bytes that one table of remembered answers may take in memory."""
+
+PASS = 16
+"""A pass has a multiple of so many images (the last is repeated): fewer round differently (measured on ResNets)."""
 
 CHUNK = 400
-"""Images a pass when answers are remembered: fixed, since another batch size rounds differently."""
+"""Images a pass when all views are asked for at once."""
 
 
 class Answers(ABC):
@@ -34,8 +44,13 @@ class Answers(ABC):
 
     @property
     def size(self) -> int:
-        """Bytes that are kept."""
+        """Bytes of memory that are kept."""
         return 0
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether it looks at the batch's images, and not only at which they are."""
+        return False
 
 
 class Nothing(Answers):
@@ -51,11 +66,24 @@ class Asked(Answers):
     def __init__(self, network: Tapped, method: Method, parts: Parts, precision: torch.autocast) -> None:
         self.network, self.method, self.parts, self.precision = network, method, parts, precision
 
+    @property
+    def sees_images(self) -> bool:
+        return True
+
     @torch.no_grad()
     def of(self, batch: Batch) -> Targets:
+        images = batch.images.contiguous()
+        count = len(images)
+        missing = -count % PASS
+        if missing:
+            images = torch.cat([images, images[-1:].expand(missing, *images.shape[1:])])
+        # A single channel is in every layout at once, and the kernels of another one would round differently.
+        images = images.as_strided(images.shape, torch.empty(images.shape, device="meta").stride())
         with self.precision:
-            said = self.network(batch.images)
-        return self.method.targets(said.each(Tensor.float), self.parts)
+            said = self.network(images)
+        return {
+            name: target[:count] for name, target in self.method.targets(said.each(Tensor.float), self.parts).items()
+        }
 
 
 class Remembered(Answers):
@@ -74,6 +102,50 @@ class Remembered(Answers):
         return sum(table.numel() * table.element_size() for table in self.tables.values())
 
 
+class Kept(Answers):
+    """Looks the answers up on disk; asks for those that are not there yet, and keeps them."""
+
+    def __init__(self, tables: dict[str, Table], asked: Asked, data: ResidentData) -> None:
+        self.tables, self.asked, self.data = tables, asked, data
+        self.has_room = True
+        """Whether the disk took all that was written so far."""
+
+    def of(self, batch: Batch) -> Targets:
+        assert batch.views is not None
+        rows = (batch.indices * view_count(self.data) + view_number(batch.views, self.data)).cpu()
+        read = {name: table.read(rows) for name, table in self.tables.items()}
+        absent = ~torch.stack([there for _, there in read.values()]).all(dim=0)
+        targets = {name: values.clone() for name, (values, _) in read.items()}
+        if absent.any():
+            places = absent.nonzero()[:, 0].to(batch.indices.device)
+            said = self.asked.of(self.data.batch(batch.indices[places], batch.views.each(lambda view: view[places])))
+            for name, values in said.items():
+                targets[name][absent] = values.cpu()
+            self._keep(rows[absent], {name: values.cpu() for name, values in said.items()})
+        return {name: target.to(batch.indices.device, non_blocking=True) for name, target in targets.items()}
+
+    def _keep(self, rows: Tensor, said: Targets) -> None:
+        if not self.has_room:
+            return
+        try:
+            for name, values in said.items():
+                self.tables[name].write(rows, values)
+        except OSError:  # a full disk: the trial needs the records' room more than these
+            self.has_room = False
+
+    def all(self) -> Targets:
+        """Every answer, asked for where it is not there: tables of shape (images, views, …) in memory."""
+        views, images = view_count(self.data), len(self.data.train)
+        columns = [
+            [self.of(_view(self.data, number, part)) for part in torch.arange(images).split(CHUNK)]
+            for number in range(views)
+        ]
+        return {
+            name: torch.stack([torch.cat([piece[name] for piece in column]) for column in columns], dim=1)
+            for name in self.tables
+        }
+
+
 def view_number(views: Views, data: ResidentData) -> Tensor:
     """A number for each view, from 0 to `view_count` − 1."""
     across = 2 * data.shift + 1
@@ -85,25 +157,29 @@ def view_count(data: ResidentData) -> int:
     return (2 * data.shift + 1) ** 2 * (2 if data.flip else 1)
 
 
-def answers(
-    network: Tapped, method: Method, parts: Parts, data: TrialData, precision: torch.autocast, epochs: int
-) -> Answers:
-    """Remembered answers where they fit and a trial asks more often than there are views, else a teacher that is asked.
+def answers(asked: Asked, data: TrialData, epochs: int, place: Callable[[str], Path], budget: int) -> Answers:
+    """What gives a trial its teacher's answers; none of the three changes a number.
 
-    Of `parts`, targets need the pairing and the teacher's part.
+    `place` says where the table of a kind of answer lies, `budget` how many bytes all tables there may take. In memory
+    go tables that fit and whose every view a trial comes across; images that are streamed have no few views.
     """
-    asked = Asked(network, method, parts, precision)
-    if not isinstance(data, ResidentData) or view_count(data) > epochs:
+    if not isinstance(data, ResidentData):
         return asked
     sample = asked.of(_view(data, 0, torch.arange(2)))
-    a_view = sum(table[0].numel() * table.element_size() for table in sample.values())
-    if a_view * len(data.train) * view_count(data) > LIMIT:
+    rows = len(data.train) * view_count(data)
+    layouts = {name: Layout(rows, tuple(target.shape[1:])) for name, target in sample.items()}
+    paths = {name: place(name) for name in layouts}
+    more = sum(layouts[name].bytes for name, path in paths.items() if not path.exists())
+    folder = next(iter(paths.values())).parent
+    if more and taken(folder) + more > budget:
         return asked
-    columns = []
-    for number in range(view_count(data)):
-        pieces = [asked.of(_view(data, number, part)) for part in torch.arange(len(data.train)).split(CHUNK)]
-        columns.append({name: torch.cat([piece[name] for piece in pieces]) for name in sample})
-    return Remembered({name: torch.stack([column[name] for column in columns], dim=1) for name in sample}, data)
+    kept = Kept({name: Table(paths[name], layout) for name, layout in layouts.items()}, asked, data)
+    if view_count(data) <= epochs and sum(layout.bytes for layout in layouts.values()) <= LIMIT:
+        tables = kept.all()
+        for table in kept.tables.values():
+            table.close()
+        return Remembered(tables, data)
+    return kept
 
 
 def _view(data: ResidentData, number: int, indices: Tensor) -> Batch:
@@ -112,5 +188,4 @@ def _view(data: ResidentData, number: int, indices: Tensor) -> Batch:
     indices = indices.to(device)
     one = torch.ones_like(indices)
     views = Views(one * (number // across % across), one * (number % across), (one * (number // across**2)).bool())
-    pixels = seen(data.bordered, indices, views, data.shift)
-    return Batch(indices, views, data.train.standard(pixels), data.train.labels[indices])
+    return data.batch(indices, views)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,20 +18,25 @@ from harness.distill.method import Pairing, Parts
 from harness.models.taps import Tapped
 from harness.record import EpochRecord
 from harness.spec import content_id
-from harness.train.answers import answers
+from harness.train.answers import Asked, answers
 from harness.train.seeds import seeded
 from harness.train.teachers import Once, Teacher, frozen_part, locked, teacher
 from harness.train.trial import TeacherSide, TeacherSpec, TrialSpec, precision, teacher_trial
 
 REMEMBERED = 512 * 2**20
-"""Bytes of teachers' answers that a process keeps; the sides that were not used for longest go first."""
+"""Bytes of teachers' answers that a process keeps in memory; the sides that were not used for longest go first."""
+ON_DISK = 4 * 2**30
 
 
 class Workshop:
     """Data and teachers on one device, by the id of what asked for them."""
 
-    def __init__(self, data_root: Path, cache: Path, device: torch.device, once: Once = locked) -> None:
+    def __init__(
+        self, data_root: Path, cache: Path, device: torch.device, once: Once = locked, answers_budget: int = ON_DISK
+    ) -> None:
         self.data_root, self.cache, self.device, self.once = data_root, cache, device, once
+        self.answers_budget = answers_budget
+        """Bytes of teachers' answers that may lie on disk."""
         self._own_cache = cache / f"{device.type}-{torch.get_num_threads()}"
         """What another kind of device, or another number of threads, rounds differently is another content."""
         self._data: dict[str, TrialData] = {}
@@ -86,9 +92,21 @@ class Workshop:
         tapped = Tapped(known.network, paths, spec.teacher.network.classifier)
         part = frozen_part(method, known, tapped, pairing, data, self._own_cache, self.device, self.once)
         parts = Parts(pairing, torch.nn.Identity(), None, part)
+        asked = Asked(tapped, method, parts, precision(spec, self.device))
         with seeded(0, self.device):
-            says = answers(tapped, method, parts, data, precision(spec, self.device), spec.training.epochs)
+            place = partial(self._place, spec, known, pairing)
+            says = answers(asked, data, spec.training.epochs, place, self.answers_budget)
         return TeacherSide(says, pairing, part, known.digest)
+
+    def _place(self, spec: TrialSpec, known: Teacher, pairing: Pairing, name: str) -> Path:
+        """Where one kind of a teacher's answers lies: by all that decides them. Logits are the teacher's alone."""
+        decides: list[object] = [known.digest, self.data(spec.data).fingerprint, spec.training.precision, name]
+        if name != "logits":
+            method = spec.method
+            settings = method.teacher_settings and method.teacher_settings.id
+            taps = [[tap.teacher, *pairing.common_size(tap.name)] for tap in spec.taps]
+            decides += [method.name, settings, method.target_settings, taps]
+        return self._own_cache / "answers" / f"{content_id(decides)}.rows"
 
 
 def drained(records: Generator[EpochRecord, None, Teacher]) -> Teacher:

@@ -482,6 +482,19 @@ def test_a_parquet_file_whose_pages_are_torn_is_told_on_one_line(tmp_path: Path)
     assert "\n" not in str(told.value)
 
 
+def test_a_parquet_file_with_a_torn_name_of_a_column_is_told(tmp_path: Path) -> None:
+    path = as_parquet(tmp_path / "set") / "train.parquet"
+    whole, told = path.read_bytes(), []
+    for at in (at for at in range(len(whole) - 4) if whole[at : at + 4] == b"path"):
+        path.write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+        try:
+            parquet(path.parent).pinned(None)
+        except DataError as error:
+            told.append(str(error))
+    assert any("codec can't decode" in message for message in told)  # other places do not matter to anybody
+    assert all(message.startswith(str(path)) and message.endswith("; get it again") for message in told)
+
+
 def test_a_parquet_file_that_leads_nowhere_is_told(tmp_path: Path) -> None:
     folder = as_parquet(tmp_path / "set")
     (folder / "train-2.parquet").symlink_to("nowhere.parquet")

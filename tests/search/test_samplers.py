@@ -137,6 +137,32 @@ def test_tpe_learns_from_what_it_may_not_propose() -> None:
     assert sum(refused[:16]) > sum(refused[-16:])
 
 
+@pytest.mark.parametrize(
+    ("settings", "space", "expected"),
+    [
+        ({}, "training.momentum", {"_multivariate": True, "_group": False, "_constant_liar": True}),
+        ({}, "student.width", {"_multivariate": False, "_constant_liar": True}),
+        ({"multivariate": True}, "student.width", {"_multivariate": True}),
+        ({"multivariate": False}, "training.momentum", {"_multivariate": False}),
+        (
+            {"constant_liar": False, "startup": 3},
+            "training.momentum",
+            {"_constant_liar": False, "_n_startup_trials": 3},
+        ),
+    ],
+)
+def test_tpe_does_as_its_settings_say(settings: dict[str, Any], space: str, expected: dict[str, Any]) -> None:
+    _, sampling = cell_of({space: BY_WIDTH[space]}, {"name": "scratch"}, sampler={"name": "tpe", **settings})
+    made = sampling._study.sampler
+    assert {name: getattr(made, name) for name in expected} == expected
+
+
+def test_fields_with_conditions_are_modelled_in_groups_where_they_are_modelled_together() -> None:
+    for together in (True, False):
+        sampler = {"name": "tpe", "multivariate": together}
+        assert cell_of(CONDITIONAL, KSAN, sampler=sampler)[1]._study.sampler._group is together
+
+
 def test_defaults_that_violate_a_constraint_give_their_place_away() -> None:
     (first, *_) = cell_by_width("random", ["params <= 5000"], width=12).ask(2)
     assert first.number == 0

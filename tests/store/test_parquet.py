@@ -104,7 +104,7 @@ def test_what_only_reads_renames_nothing(store: Store) -> None:
 @pytest.mark.parametrize("accuracy", [1.01, -0.01, 96.5, float("nan")])
 def test_an_accuracy_that_is_no_fraction_is_damage_to_every_reader(store: Store, accuracy: float) -> None:
     path, _ = files(store)
-    table = pq.read_table(path)
+    table = pq.read_table(path).replace_schema_metadata()
     at = table.schema.get_field_index("validation_accuracy")
     pq.write_table(table.set_column(at, table.schema.field(at), pa.array([accuracy], pa.float64())), path)
     with pytest.raises(RunFolderError, match="validation accuracy outside 0 to 1"):
@@ -139,6 +139,38 @@ def test_a_flipped_bit_is_never_misread(store: Store, which: int) -> None:
             noticed += 1
             assert path.with_name(path.name + ".damaged").read_bytes() == damaged
     assert noticed > 100  # the rest hit what Parquet does not use
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_flipped_bit_in_the_note_of_the_version_is_damage(store: Store, which: int) -> None:
+    (told,), path = store.trials(), files(store)[which]
+    note = b"ksan-harness.records\x18\x012"
+    whole = path.read_bytes()
+    assert whole.count(note) == 1
+    path.write_bytes(whole.replace(note, note[:-1] + b"3"))
+    assert (store.trials() if which == 0 else store.epochs(told)) == []
+    assert len(store.damaged) == 1
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(("codec", "other"), [(b"\x15\x02", b"\x15\x00")])
+def test_a_column_said_to_be_of_another_codec_is_not_believed(
+    store: Store, which: int, codec: bytes, other: bytes
+) -> None:
+    (told,), path = store.trials(), files(store)[which]
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    places = [at for at in range(footer, len(whole)) if whole[at : at + 2] == codec]
+    assert places
+    for at in places:
+        path.write_bytes(whole[:at] + other + whole[at + 2 :])
+        assert (store.trials() if which == 0 else store.epochs(told)) == []
+
+
+def test_a_file_of_a_version_without_digests_is_read(store: Store) -> None:
+    (told,), (path, _) = store.trials(), files(store)
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"ksan-harness.records": "2"}), path)
+    assert store.trials() == [told]
 
 
 def test_a_footer_that_says_another_number_of_rows_is_never_believed(store: Store) -> None:
@@ -179,7 +211,7 @@ def test_a_table_of_something_else_is_set_aside(store: Store, table: pa.Table) -
 
 def test_a_record_that_could_not_have_been_written_is_set_aside(store: Store) -> None:
     path, _ = files(store)
-    table = pq.read_table(path)
+    table = pq.read_table(path).replace_schema_metadata()
     at = table.schema.get_field_index("test_accuracy")
     pq.write_table(table.set_column(at, table.schema.field(at), pa.array([0.9], pa.float64())), path)
     assert store.trials() == []  # a search trial with a test accuracy

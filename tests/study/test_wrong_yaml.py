@@ -226,6 +226,11 @@ ADDED = [
         "resources: {cpus_per_trial: 1000000000000}",
         "s.yaml:6: resources.cpus_per_trial 1000000000000 is too large; it must be at most 1024",
     ),
+    (
+        "resources: {gpus_per_trial: 1.5}",
+        "s.yaml:6: resources.gpus_per_trial 1.5: a trial takes a share of one GPU, at most 1, or whole ones; "
+        "write a whole number",
+    ),
     ("search: {trials: 0}", "s.yaml:6: search.trials 0 is too small; it must be at least 1"),
     ("search: {trials: true}", f's.yaml:6: search.trials "true" {WHOLE}'),
     ("confirm: {seeds: [1, 1]}", "s.yaml:6: confirm.seeds [1, 1]: a seed stands twice; keep one"),
@@ -299,6 +304,14 @@ SPACES = [
         "write {choice: […]}, {float: [low, high]}, {int: [low, high]} or {subset: […]}",
     ),
     ("{method.weights.logits: {float: [1, 2], lg: true}}", f"{LOGITS}.lg is not a field here; did you mean log?"),
+    (
+        "{method.weights.logits: {choice: [1, 2], float: [1, 2]}}",
+        f"{LOGITS}.float is not a field here; known: choice, when",
+    ),
+    (
+        "{method.attention.taps: {subset: [stage1, stage2], step: 1}}",
+        "s.yaml:9: arms[1].space.method.attention.taps.step is not a field here; known: max, min, subset, when",
+    ),
     ("{method.weights.logits: {float: [1, 2, 3]}}", f"{LOGITS}.float [1, 2, 3] has 3 items; it takes at most 2"),
     (
         "{method.weights.logits: {float: [2, 1]}}",

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from harness.data.splits import TestSplitSealedError
 from harness.distill.ksan import KSAN
 from harness.distill.l2 import L2
-from harness.train.account import Account, Assignment, Places, carry_out
+from harness.source import MissingError
+from harness.train.account import Account, Assignment, Places, _full_disk, carry_out
 from harness.train.evaluate import evaluate
 from harness.train.seeds import state_digest
 from harness.train.trial import TrialSpec, teacher_trial
@@ -141,6 +142,17 @@ def test_a_student_that_cannot_be_kept_fails_its_trial_and_not_the_run(workshop:
     trial = account(small_trial(purpose="confirmation"), workshop, places).trial
     assert (trial.status, trial.error_class, trial.test_accuracy) == ("failed", "FileExistsError", None)
     assert trial.epochs_done == EPOCHS
+
+
+def test_a_full_disk_is_what_the_machine_lacks_and_no_failure_of_the_trial() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no device here is always full")
+    with pytest.raises(OSError, match="No space left") as raised:
+        full.write_text("x")
+    assert str(_full_disk(raised.value)).endswith("free some space, then the same command continues")
+    assert isinstance(_full_disk(RuntimeError("I/O error: No space left on device (os error 28)")), MissingError)
+    assert _full_disk(PermissionError("no")) is None
 
 
 def test_a_trial_that_is_stopped_goes_on_where_it_was(workshop: Workshop, places: Places) -> None:

@@ -1,0 +1,92 @@
+"""Tables on disk of what a frozen teacher says: a row an image and view, filled as rows are asked for.
+
+    CACHE/cpu-1/answers/ID.rows    row r: the numbers of one view of one image, then four bytes that check them
+
+A table is a sparse file that all processes map and fill together. They write the same bits, for a teacher never
+changes and a row is computed alike in every batch, so they need not wait for each other. A row whose check does not
+hold was never written, or only in part when its writer was killed or the machine lost power, or was damaged since: it
+is computed again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from harness.files import replacing
+
+CHECK = 4
+"""Bytes of a row's check."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What stands in a row: `shape` numbers of 32 bits."""
+
+    rows: int
+    shape: tuple[int, ...]
+
+    @property
+    def row_bytes(self) -> int:
+        """With its check."""
+        return 4 * math.prod(self.shape) + CHECK
+
+    @property
+    def bytes(self) -> int:
+        """Of the whole table, once it is full."""
+        return self.rows * self.row_bytes
+
+
+class Table:
+    """One table, mapped into memory."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        """Makes the file where there is none of this size yet."""
+        self.layout = layout
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists() or path.stat().st_size != layout.bytes:
+                with replacing(path) as temporary, temporary.open("wb") as file:
+                    file.truncate(layout.bytes)
+        self._file = os.open(path, os.O_RDWR)
+        mapped = np.memmap(path, dtype=np.uint8, mode="r+", shape=(layout.rows, layout.row_bytes))
+        self._rows = torch.from_numpy(mapped)
+
+    def read(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Values of some rows, (n, …), and which of them are there, (n,)."""
+        found = self._rows[rows]
+        values, check = (
+            found[:, :-CHECK].contiguous().view(torch.int32),
+            found[:, -CHECK:].contiguous().view(torch.int32),
+        )
+        return values.view(torch.float32).view(-1, *self.layout.shape), _checks(values) == check[:, 0]
+
+    def write(self, rows: Tensor, values: Tensor) -> None:
+        """Fills some rows; raises `OSError` where the disk is full."""
+        words = values.reshape(len(rows), -1).contiguous().view(torch.int32)
+        written = torch.cat([words, _checks(words)[:, None]], dim=1).numpy()
+        for row, content in zip(rows.tolist(), written, strict=True):
+            # Not through the map: a full disk would end the process with SIGBUS.
+            os.pwrite(self._file, content.tobytes(), row * self.layout.row_bytes)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        os.close(self._file)
+
+
+def _checks(words: Tensor) -> Tensor:
+    """A number for each row of 32-bit words, (n, d) → (n,), never 0: a row that was never written is all zeros."""
+    factors = torch.arange(1, 2 * words.shape[1], 2, dtype=torch.int64) * 0x9E3779B1 % 2**31
+    return ((words.long() * factors).sum(dim=1) % (2**31 - 1) + 1).int()
+
+
+def taken(folder: Path) -> int:
+    """Bytes that a folder's tables may come to, all rows filled."""
+    return sum(path.stat().st_size for path in folder.glob("*.rows")) if folder.is_dir() else 0

@@ -152,7 +152,7 @@ class TeacherSide:
     digest: str
 
 
-SAVING = 20
+SAVING = 50
 """Training takes at least so many times as long as saving it does, however large a network and slow a disk."""
 
 

@@ -55,6 +55,11 @@ class Seal:
     surroundings: Mapping[str, Any]
     """Versions that wrote the record, and where its trials ran: value → number of trials, by field."""
 
+    @property
+    def id(self) -> str:
+        """Of what was claimed: the study, the records and the students, but not how the report shows them."""
+        return content_id([self.study, self.records, {name: of for name, of in self.files.items() if name != REPORT}])
+
 
 def write_records(folder: Path, attempts: Sequence[TrialRecord], epochs: Sequence[EpochRecord]) -> None:
     """Writes both Parquet files, each whole or absent."""

@@ -1,7 +1,7 @@
 """What verification found: for each row of a published study the last time that each level was tried.
 
 `verified.json` lies beside the record and is no part of its seal, for it is written later, often by others. Each
-entry names the SHA-256 of the `provenance.json` that it held for: a record that is published anew is unverified.
+entry names the `Seal.id` of the record that it is about: another record is unverified.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.files import file_digest, write_text_whole
-from harness.store.published import PROVENANCE, VERIFIED
+from harness.files import write_text_whole
+from harness.store.published import VERIFIED, read_seal
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Verification:
     said: str
     """What was found, in a few words."""
     machine: str
-    provenance: str
-    """SHA-256 of the `provenance.json` that it held for."""
+    record: str
+    """`Seal.id` of the record that it is about."""
 
 
 def read_verified(folder: Path) -> list[Verification]:
@@ -48,8 +48,8 @@ def read_verified(folder: Path) -> list[Verification]:
         raise ValueError(f"it holds no list of verifications ({error})") from error
     if any(type(one.level) is not int or one.level not in (0, 1, 2) or type(one.holds) is not bool for one in entries):
         raise ValueError("an entry has a level that is not 0, 1 or 2, or no truth value in `holds`")
-    current = file_digest(folder / PROVENANCE)
-    return [entry for entry in entries if entry.provenance == current]
+    current = read_seal(folder).id
+    return [entry for entry in entries if entry.record == current]
 
 
 def note_verified(folder: Path, entries: Iterable[Verification]) -> None:

@@ -1,4 +1,4 @@
-"""What a published study's records must agree on, whoever sealed them: a number changed in one place shows in another."""
+"""What a published study's records must agree on, whoever sealed them: what changed in one place shows in another."""
 
 from __future__ import annotations
 

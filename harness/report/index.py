@@ -13,7 +13,6 @@ import pandas as pd
 
 from harness.analysis.statistics import paired_difference
 from harness.analysis.wording import count, duration, percent, plus_minus, points, probability, span
-from harness.report.content import optional
 from harness.report.pages import embedded, page
 from harness.report.readme import lane_title, verified_in_words
 from harness.report.record import Board, Record
@@ -21,8 +20,8 @@ from harness.report.row_facts import facts
 from harness.report.table import Cell, Kind, Row, Table, amount, integer, text
 
 COLUMNS: Sequence[tuple[str, Kind]] = [
-    *(("rank", "number"), ("student", "name"), ("arm", "name"), ("teacher", "name"), ("study", "name")),
-    *(("test, %", "number"), ("sd", "number"), ("seeds", "number"), ("params", "number"), ("MACs", "number")),
+    *(("rank", "number"), ("student", "name"), ("arm", "name"), ("study", "name")),
+    *(("test, %", "number"), ("seeds", "number"), ("params", "number"), ("MACs", "number")),
     *(("tuned, trials", "number"), ("tuned", "number"), ("looks", "number"), ("verified", "text"), ("row", "code")),
 ]
 
@@ -33,7 +32,7 @@ def index_html(record: Record) -> str:
     tests = {key: said for board in boards for key, said in paired_tests(board).items()}
     return page(
         "index.html.j2",
-        boards=[_table(board, record) for board in boards],
+        boards=[(lane_title(board.lane), _table(board, record)) for board in boards],
         studies=[(study.name, str(study.run.study.get("question", ""))) for study in record.studies],
         rows=embedded(json.dumps({f"{row['study']}/{row['row']}": row for row in facts(record)}, ensure_ascii=False)),
         tests=embedded(json.dumps(tests, ensure_ascii=False)),
@@ -66,10 +65,8 @@ def _table(board: Board, record: Record) -> Table:
             amount(rank, row["rank"]),
             text(row["student"]),
             text(row["arm"]),
-            text(optional(row["teacher"])),
             text(row["study"]),
             amount(accuracy, row["accuracy"], 100, half),
-            amount(percent(row["sd"]), row["sd"], 100),
             integer(row["n"]),
             amount(count(row["params"]), row["params"]),
             amount(count(row["macs"]), row["macs"]),
@@ -81,4 +78,4 @@ def _table(board: Board, record: Record) -> Table:
         ]
         rows.append(Row(cells, key(row)))
     frame = board.rows.drop(columns=["accuracies", "weights", "versions", "lanes", "seeds"])
-    return Table(f"lane-{board.lane.id}", lane_title(board.lane), COLUMNS, rows, frame)
+    return Table(f"lane-{board.lane.id}", "", COLUMNS, rows, frame)

@@ -105,7 +105,9 @@ def _file_faults(folder: Path, seal: Seal) -> Iterator[Fault]:
         elif name not in seal.files:
             yield Fault(str(folder / name), f"is not part of what was published: {PROVENANCE} does not name it")
         elif here[name] != seal.files[name]:
-            yield Fault(str(folder / name), f"was changed since it was published: its SHA-256 is not that of {PROVENANCE}")
+            yield Fault(
+                str(folder / name), f"was changed since it was published: its SHA-256 is not that of {PROVENANCE}"
+            )
     yield from (
         Fault(str(folder / name), "is missing, and no study is published without it")
         for name in (TRIALS, EPOCHS, REPORT, "study.yaml", "study.json")
@@ -151,7 +153,11 @@ def _verified_faults(folder: Path, attempts: list[TrialRecord]) -> list[Fault]:
     except UNREADABLE as error:
         return [Fault(str(path), f"cannot be read ({error}); verify again")]
     known = {trial.config_id for trial in attempts}
-    return [Fault(str(path), f"speaks of the row {one.row}, which is not published") for one in entries if one.row not in known]
+    return [
+        Fault(str(path), f"speaks of the row {one.row}, which is not published")
+        for one in entries
+        if one.row not in known
+    ]
 
 
 def _report_faults(folder: Path) -> Iterator[Fault]:
@@ -181,7 +187,9 @@ def _first_difference(said: list[str], gives: list[str]) -> str:
         if ours != theirs:
             begin = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), 0)
             start = max(0, begin - 30)
-            return f"line {number} says “{ours[start : begin + 40]}”, and the records give “{theirs[start : begin + 40]}”"
+            return (
+                f"line {number} says “{ours[start : begin + 40]}”, and the records give “{theirs[start : begin + 40]}”"
+            )
     return f"it has {len(said)} lines, and the records give {len(gives)}"
 
 
@@ -207,4 +215,3 @@ class _Texts(HTMLParser):
     def handle_data(self, data: str) -> None:
         if data.strip() and not self._hidden:
             self.texts.append(" ".join(data.split()))
-

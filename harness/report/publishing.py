@@ -49,7 +49,9 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
         raise MissingError(f"{run_folder}: is no run, study.json is missing; harness search writes it")
     attempts = store.attempts()
     if store.unread or store.damaged:
-        raise UnpublishableError(f"{[*store.unread, *store.damaged][0]} cannot be read; run `harness search` again first")
+        raise UnpublishableError(
+            f"{[*store.unread, *store.damaged][0]} cannot be read; run `harness search` again first"
+        )
     if not any(trial.test_accuracy is not None for trial in attempts):
         raise UnpublishableError(f"{run_folder}: nothing has been confirmed yet; let `harness search` end first")
     name = str(frozen.get("name", run_folder.name))
@@ -117,7 +119,6 @@ def _note_level_0(folder: Path, day: str) -> None:
             for _, row in record_of([study]).rows.iterrows()
         ],
     )
-
 
 
 def rewrite(reports: Path) -> list[Path]:

@@ -20,20 +20,22 @@ from harness.store.verified import Verification
 HEAD = """# What was found
 
 Written by `harness publish` from the records in this folder, and by nobody's hand. Findings in words, what did not
-work among them: [LOG.md](LOG.md). Every row to sort, filter and compare: [index.html](index.html), one file to download
-and open. For machines: [leaderboard.json](leaderboard.json).
+work among them: [LOG.md](LOG.md). Every row to sort, filter and compare: [index.html](index.html), one file to
+download and open. For machines: [leaderboard.json](leaderboard.json).
 
-**How sure it is.** An accuracy is the mean on the test split over fresh seeds ± half its 95 % t interval; the search that
-chose a row never saw that split. Rows that share a rank (=) cannot be told apart (two-sided t at .05, paired over common
-seeds, uncorrected). `looks` is how often the test split was read for a row: once a seed is the fewest. `tuned` is what its
-arm's search cost for this student: trials and their training time. ◆ marks the front of accuracy against parameters.
+**How sure it is.** An accuracy is the mean on the test split over fresh seeds ± half its 95 % t interval; the search
+that chose a row never saw that split. Rows that share a rank (=) cannot be told apart (two-sided t at .05, paired over
+common seeds, uncorrected). *Looks* is how often the test split was read for a row: once a seed is the fewest. *Tuned*
+is what its arm's search cost for this student: trials and their training time. ◆ marks the front of accuracy against
+parameters. *Verified*: at level 0 the record is whole and consistent, at 1 stored students were scored again, at 2
+seeds were trained again; drift is what was found minus what is claimed, in points.
 
-**How to repeat it.** In a checkout with `make setup` done:
+**How to repeat it.** In a checkout, with `make setup` done:
 
 ```sh
 harness verify                           # every file, record and number here; needs no torch
 harness verify --level 1                 # and scores every stored student on the test split again
-harness verify --row ROW --level 2       # and trains a row's seeds again
+harness verify --row ROW --level 2       # and trains seeds of a row again
 harness compare ROW ROW                  # two rows, with their paired test
 harness export TRIAL                     # a student with its model card, as safetensors and ONNX
 ```
@@ -43,22 +45,15 @@ NOTHING = "Nothing has been published yet: `harness publish --study NAME` does, 
 
 def readme(record: Record) -> str:
     """The whole page."""
-    parts = [HEAD]
-    if not record.studies:
-        parts.append(NOTHING)
-    for study in record.studies:
-        parts.append("\n".join(_study(study)))
     boards = record.boards()
-    if boards:
-        parts.append("# Leaderboard\n\n" + _SAID_OF_LANES)
-    for board in boards:
-        parts.append("\n".join(_board(board, record)))
-    return "\n".join(parts)
+    studies = ["\n".join(_study(study)) for study in record.studies] or [NOTHING]
+    tables = ["\n".join(_board(board, record)) for board in boards]
+    return "\n".join([HEAD, *studies, *(["# Leaderboard\n\n" + _SAID_OF_LANES] if boards else []), *tables])
 
 
-_SAID_OF_LANES = """Rows stand in one table (a lane) where nothing breaks their comparison: the same images, cut and augmentation, as
-many test images, the same length of training and the same teacher's weights; a row without a teacher stands in the
-lane of each. `harness diff ROW ROW` says in what two rows differ.
+_SAID_OF_LANES = """Rows stand in one table (a lane) where nothing breaks their comparison: the same images, cut and
+augmentation, as many test images, the same length of training and the same teacher's weights; a row without a teacher
+stands in the lane of each. `harness diff ROW ROW` says in what two rows differ.
 """
 
 
@@ -120,7 +115,9 @@ def _board(board: Board, record: Record) -> Iterator[str]:
 def lane_title(lane: Lane) -> str:
     """What the rows of a lane share, in words."""
     key = lane.key
-    teacher = f", teacher {optional(key['teacher'])} ({str(key['teacher_digest'])[:8]})" if key["teacher_digest"] else ""
+    teacher = (
+        f", teacher {optional(key['teacher'])} ({str(key['teacher_digest'])[:8]})" if key["teacher_digest"] else ""
+    )
     data = str(key["data_fingerprint"])[:12] or "of unknown content"
     return f"{key['dataset']}, {key['epochs']} epochs{teacher}, data {data}, {key['test_images']} test images"
 

@@ -1,8 +1,8 @@
 """The record's pages, made of the published folders alone: equal records make equal pages, so that anyone can check.
 
-    README.md          what was found, how sure it is and how to repeat it, for a code host that runs no scripts
-    index.html         every row: sort, filter, compare two with their paired test
-    leaderboard.json   every row with all that it claims, for machines
+README.md          what was found, how sure it is and how to repeat it, for a code host that runs no scripts
+index.html         every row: sort, filter, compare two with their paired test
+leaderboard.json   every row with all that it claims, for machines
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def _facts(row: pd.Series, ranks: Mapping[str, int], verified: Verification | No
 
 
 def _plain(value: object) -> object:
-    """A value as JSON has it: no NumPy, and null for what is missing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    return value.item() if hasattr(value, "item") else value
+    """A value as JSON has it: no NumPy, null for what is missing, and ten digits of what another machine may round."""
+    plain = value.item() if hasattr(value, "item") else value
+    if not isinstance(plain, float):
+        return plain
+    return None if math.isnan(plain) else float(f"{plain:.10g}")

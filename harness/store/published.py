@@ -83,7 +83,10 @@ def record_digests(attempts: Iterable[TrialRecord], epochs: Iterable[EpochRecord
     return {
         attempt_name(trial): " ".join(
             content_id(part)
-            for part in (_plain(trial), by_trial.get(trial.trial_id, []) if trial.attempt == last[trial.trial_id] else [])
+            for part in (
+                _plain(trial),
+                by_trial.get(trial.trial_id, []) if trial.attempt == last[trial.trial_id] else [],
+            )
         )
         for trial in attempts
     }

@@ -25,8 +25,8 @@
       ? `${row.verified.holds ? "" : "REFUSED at "}level ${row.verified.level}, ${row.verified.date}: ${row.verified.said}` : "not yet"),
     "spec": (row) => row.row,
     "data": (row) => row.data_fingerprint.slice(0, 16),
-    "teacher": (row) => (row.teacher ? `${row.teacher}, ${row.teacher_digest.slice(0, 16)}` : "none"),
-    "weights": (row) => list(row.seeds.map(({ seed, weights }) => `${seed}: ${(weights ?? "").slice(0, 12)}`)),
+    "teacher": (row) => list([row.teacher, row.teacher_digest.slice(0, 16)].filter(Boolean)) || "none",
+    "weights": (row) => list(row.seeds.filter(({ weights }) => weights).map(({ seed, weights }) => `${seed}: ${weights.slice(0, 12)}`)) || "not recorded",
     "made with": (row) => Object.entries(row.versions).map(([name, value]) => `${name} ${value}`).join(", "),
     "repeat": (row) => `harness verify --row ${row.row} --level 2`,
   };

@@ -10,7 +10,7 @@ teacher stands in the lane of every teacher of its data and schedule.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -80,12 +80,13 @@ class Judged:
 def judged(ours: Mapping[str, object], theirs: Mapping[str, object], same_data: bool = False) -> list[Judged]:
     """Every difference of two specs (of trials, or of studies), those that break their comparison first.
 
+    Where two settings have another `name` (another method, another network), that is the one difference of theirs.
     With `same_data` the fingerprints of what two trials saw are equal, so that no setting of the data matters. A
     trial without a teacher is compared with one of any teacher.
     """
     alone = "teacher" in ours and "teacher" in theirs and None in (ours["teacher"], theirs["teacher"])
     found = []
-    for path, (here, there) in differences(ours, theirs).items():
+    for path, (here, there) in _without_details(differences(ours, theirs)).items():
         rule = rule_of(path)
         if alone and rule.path == "teacher":
             rule = Rule(path, False, "one of the two learns from no teacher")
@@ -93,6 +94,16 @@ def judged(ours: Mapping[str, object], theirs: Mapping[str, object], same_data: 
             rule = Rule(path, False, "the images, their cut and their augmentation are the same by fingerprint")
         found.append(Judged(path, here, there, rule.breaks, rule.why))
     return sorted(found, key=lambda one: not one.breaks)
+
+
+def _without_details(found: dict[str, tuple[object, object]]) -> dict[str, tuple[object, object]]:
+    """Differences, without those of the fields of two settings that are not of one kind."""
+    kinds = [path.removesuffix("name") for path in found if path.endswith(".name")]
+    return {path: both for path, both in found.items() if not _is_below(path, kinds)}
+
+
+def _is_below(path: str, places: Iterable[str]) -> bool:
+    return any(path.startswith(place) and path != f"{place}name" for place in places)
 
 
 def rule_of(path: str) -> Rule:
@@ -135,10 +146,10 @@ def lanes(rows: pd.DataFrame) -> list[Lane]:
     return sorted(found, key=lambda lane: (str(lane.key["dataset"]), str(lane.key["teacher"]), lane.id))
 
 
-def lane_ids(rows: pd.DataFrame) -> Sequence[list[str]]:
-    """The lanes that each row stands in, in the order of the rows."""
+def lane_ids(rows: pd.DataFrame) -> pd.Series:
+    """The lanes that each row stands in, as a list a row."""
     found: dict[object, list[str]] = {index: [] for index in rows.index}
     for lane in lanes(rows):
         for index in lane.rows.index:
             found[index].append(lane.id)
-    return list(found.values())
+    return pd.Series(list(found.values()), index=rows.index, dtype="object")

@@ -57,6 +57,7 @@ def verify(
 ) -> None:
     """Verify the published record; every fault is named, and 1 is the exit code of what does not hold."""
     with told(context):
+        from harness.analysis.wording import counted
         from harness.report.integrity import faults
         from harness.report.record import read_record
 
@@ -68,8 +69,8 @@ def verify(
             raise typer.Exit(1)
         record = read_record(reports)
         asked = [record.row(row)] if row else [one for _, one in record.rows.iterrows()]
-        told_of = f"{len(record.studies)} studies, {len(record.rows)} rows"
-        console.print(Text(f"{reports}: {told_of}: every file, record and page is as it was published", "green"))
+        told_of = f"{len(record.studies)} published, {counted(len(record.rows), 'row')}"
+        console.print(Text(f"{reports}: {told_of}; every file, record and page is as it was published", "green"))
         if level:
             _refuse_missing_torch(level)
             from harness.commands.verifying import verify_rows

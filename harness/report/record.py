@@ -97,7 +97,7 @@ class Record:
 def confirmations(study: PublishedStudy, row: pd.Series) -> pd.DataFrame:
     """A row's confirmation trials in order of their seeds, each with its last attempt."""
     trials = study.run.trials
-    own = trials[(trials["config_id"] == row["config_id"]) & (trials["purpose"] == "confirmation")]
+    own: pd.DataFrame = trials[(trials["config_id"] == row["config_id"]) & (trials["purpose"] == "confirmation")]
     return own.sort_values(["seed", "attempt"]).drop_duplicates("seed", keep="last")
 
 

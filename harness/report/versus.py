@@ -69,7 +69,7 @@ def side(rows: pd.DataFrame, asked: str) -> Side:
         return Side("arm", asked, within[within["arm"] == name])
     found = within[within["config_id"].str.startswith(name)] if len(name) >= SHORTEST_PREFIX else within.head(0)
     if len(found) == 1:
-        return Side("row", str(found.iloc[0]["config_id"]), found)
+        return Side("row", str(found.iloc[0]["config_id"])[:8], found)
     if len(found):
         raise MissingError(f"{asked} begins the ids of {len(found)} rows; give more digits, or STUDY/ before them")
     known = [*rows["study"].unique(), *rows["arm"].unique()]
@@ -84,7 +84,7 @@ def versus(ours: Side, theirs: Side) -> list[Versus]:
     pairs = [*_matched(ours, theirs)]
     found = []
     for what, a, b in pairs:
-        why = obstacles(a, b)
+        why = obstacles(dict(a), dict(b))
         if why:
             broken.append(f"{what}: {'; '.join(why)}")
         else:
@@ -114,7 +114,7 @@ def _compared(what: str, ours: Accuracies, theirs: Accuracies) -> Versus:
 def _matched(ours: Side, theirs: Side) -> Iterator[tuple[str, pd.Series, pd.Series]]:
     """Which row is held against which, and what the two share."""
     if ours.kind == "row":
-        yield "row", ours.rows.iloc[0], theirs.rows.iloc[0]
+        yield "mean", ours.rows.iloc[0], theirs.rows.iloc[0]
         return
     by = ["dataset", "student"] if ours.kind == "arm" else ["dataset", "student", "arm"]
     spoken = [speakers(one.rows).set_index(by, drop=False) for one in (ours, theirs)]
@@ -136,8 +136,8 @@ def print_versus(ours: Side, theirs: Side, found: Sequence[Versus], console: Con
     for one in found:
         table.add_row(*(Text(printable(cell)) for cell in _cells(one)))
     console.print(table)
-    tests = len([one for one in found if one.what != "mean"])
-    family = f"; p is Holm's over {tests} comparisons, the mean's its own" if tests > 1 else ""
+    tests = len(found) - 1
+    family = f"; p is Holm's over {tests} comparisons, the mean's its own" if tests else ""
     names = f"{printable(ours.name)} minus {printable(theirs.name)}"
     console.print(Text(f"Test accuracy in %, {names}, paired t over common seeds{family}.", "dim"))
 

@@ -62,6 +62,9 @@ class Agreement:
 class FromPixels(nn.Module):
     """A student that takes pixels as they are in files: standardised as in its training, then classified."""
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, network: nn.Module, mean: Tensor, spread: Tensor) -> None:
         super().__init__()
         self.network = network

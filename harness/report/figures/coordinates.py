@@ -60,6 +60,7 @@ def _lines(figure: go.Figure, of: Coordinates, members: list[int], grade: int) -
         marker={"size": 4, "color": GRADES[grade]},
         opacity=0.25 + 0.7 * share,
         customdata=ids,
+        showlegend=False,
     )
 
 

@@ -36,6 +36,7 @@ def learning_curves(curves: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure
                 line={"color": look[arm].colour, "width": 1.8, "dash": look[arm].dash},
                 name=plain(arm),
                 hovertemplate="%{y:.2f} %" if measure == "accuracy" else "%{y:.3f}",
+                showlegend=row == 1,
                 row=row,
                 col=1,
             )
@@ -70,6 +71,7 @@ def _stopped_lines(figure: go.Figure, stopped: pd.DataFrame, scale: float, look:
             marker={"symbol": "x-thin", "size": sizes, "line": {"color": colour, "width": 1.2}},
             opacity=0.5,
             hoverinfo="skip",
+            showlegend=False,
             row=row,
             col=1,
         )
@@ -85,6 +87,7 @@ def _band(figure: go.Figure, own: pd.DataFrame, scale: float, look: Look, row: i
         fill="toself",
         fillcolor=look.tint(0.15),
         hoverinfo="skip",
+        showlegend=False,
         row=row,
         col=1,
     )

@@ -40,7 +40,7 @@ def forest(compared: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure:
 def _mark(figure: go.Figure, row: pd.Series, place: int, look: Look) -> None:
     symbol = f"{look.symbol}-open" if row["verdict"] == ALIKE else look.symbol
     ends = [100 * value for value in (row["low"], row["high"]) if not pd.isna(value)]
-    figure.add_scatter(x=ends, y=[place] * len(ends), mode="lines", line={"color": look.colour}, hoverinfo="skip")
+    figure.add_scatter(x=ends, y=[place] * len(ends), mode="lines", line={"color": look.colour}, hoverinfo="skip", showlegend=False)
     text = lines(
         f"{plain(row['arm'])} · {plain(row['student'])}: {plain(row['verdict'])}",
         gain(row["difference"], row["low"], row["high"]),
@@ -55,4 +55,5 @@ def _mark(figure: go.Figure, row: pd.Series, place: int, look: Look) -> None:
         text=[text],
         customdata=[config] if isinstance(config, str) else None,
         hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
     )

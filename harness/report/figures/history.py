@@ -33,6 +33,7 @@ def search_history(history: pd.DataFrame, over: Over, look: Mapping[str, Look]) 
                 "marker": {"symbol": f"{look[arm].symbol}-open", "color": look[arm].colour, "size": 6, "opacity": 0.5},
                 "name": plain(arm),
                 "customdata": rows["config_id"].tolist(),
+                "showlegend": False,
             }
         )
         figure.add_scatter(

@@ -13,7 +13,7 @@ from harness.analysis.cells import CELL, COMPARABLE, full_length, groups, micros
 _COLUMNS = [
     *("study", *CELL, "method", "config_id", "proposal"),
     *("accuracy", "n", "ended", "replicates", "is_whole", "params", "macs", "latency"),
-    *("train_seconds", "mean_seconds", "finished_at", "evidence"),
+    *("train_seconds", "finished_at", "evidence"),
     *COMPARABLE[1:],
 ]
 
@@ -24,8 +24,7 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     `accuracy` is the mean on validation over the `n` full-length replicates of `ended`; NaN where there is
     none. `is_whole` says that every replicate has a value: none diverged, failed or was stopped, and none was
     left out since the search gave the config up before. A mean over the survivors alone would flatter the
-    config. `latency` is as of `microseconds`. `train_seconds` is the sum over all replicates, `mean_seconds` what
-    one full-length replicate took; NaN where there is none.
+    config. `latency` is as of `microseconds`. `train_seconds` is the sum over all replicates.
     """
     searched = with_fingerprint(trials[trials["purpose"] == "search"])
     rows = [_config(members) for _, members in groups(searched, ["study", *CELL, "config_id", *COMPARABLE[1:]])]
@@ -47,7 +46,6 @@ def _config(members: pd.DataFrame) -> dict[str, object]:
         "macs": int(members["macs"].max()),
         "latency": microseconds(members),
         "train_seconds": float(members["train_seconds"].sum()),
-        "mean_seconds": float(done["train_seconds"].mean()),
         "finished_at": members["finished_at"].max(),
         "evidence": "validation",
     }

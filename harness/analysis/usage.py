@@ -72,7 +72,7 @@ def usage_over_time(trials: pd.DataFrame, bins: int = 160) -> pd.DataFrame:
 
 
 def _seconds(trials: pd.DataFrame) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Starts and ends in seconds since the first start; a clock that was set back makes no trial end before it began."""
+    """Starts and ends since the first start; a clock that was set back makes no trial end before it began."""
     first = trials["started_at"].min()
     starts = (trials["started_at"] - first).dt.total_seconds().to_numpy(dtype=float)
     ends = (trials["finished_at"] - first).dt.total_seconds().to_numpy(dtype=float)

@@ -56,9 +56,10 @@ def use(trials: pd.DataFrame) -> str:
         return ""
     idle = of.seconds - of.busy_seconds
     paused = f", idle for {duration(idle)}" if idle > 0.01 * of.seconds else ""
+    wall = f"{duration(of.seconds)} on the wall clock{paused}"
     return (
-        f"Over {duration(of.seconds)} on the wall clock{paused}, {of.mean:.2g} trials ran at a time, at most {of.peak}; "
-        f"training was {of.train_share:.0%} of the time that they held a worker. Only last attempts are on record."
+        f"Over {wall}, {of.mean:.2g} trials ran at a time, at most {of.peak}. "
+        f"Training was {of.train_share:.0%} of the time that they held a worker. Only last attempts are on record."
     )
 
 

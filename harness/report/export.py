@@ -1,8 +1,8 @@
 """Single figures and tables of a report as files: pictures for papers, tables for whoever goes on computing.
 
-    png svg       figures, on white, by Kaleido and a browser
-    csv parquet   tables, unrounded, in the units of the records
-    json          either: tables as rows, figures as Plotly reads them
+png svg       figures, on white, by Kaleido and a browser
+csv parquet   tables, unrounded, in the units of the records
+json          either: tables as rows, figures as Plotly reads them
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def write_exhibits(run_folder: Path, form: str, only: Sequence[str] = (), to: Pa
     chosen = _chosen(found, form, only)
     is_file = to is not None and to.suffix == f".{form}"
     if is_file and len(chosen) != 1:
-        raise UserError(f"{to} is one file, and {len(chosen)} would be written; name one of {_listed(chosen)} by --only")
+        raise UserError(f"{to} is one file, and this is {len(chosen)}; name one of {_listed(chosen)} by --only")
     folder = to or run_folder / "report"
     places = {name: to if to and is_file else folder / f"{name}.{form}" for name in chosen}
     for place in places.values():

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from harness.analysis.cells import Pair, arms_in_order, of_pair, pairs, students_in_order
 from harness.analysis.configs import readable_floor
 from harness.analysis.coordinates import coordinates
+from harness.analysis.cost import training_seconds
 from harness.analysis.curves import learning_curves, named_losses, search_history, stopped_curves
 from harness.analysis.usage import usage_over_time
 from harness.analysis.wording import counted, percent
@@ -63,7 +64,8 @@ def slug(text: str) -> str:
 
 def _front(found: Findings) -> Iterator[Panel]:
     """A panel per pair; each shows the front of its whole data set, which is taken over all its pairs."""
-    searched = found.searched.dropna(subset="accuracy").assign(train_seconds=found.searched["mean_seconds"])
+    searched = found.searched.dropna(subset="accuracy")
+    searched = searched.assign(train_seconds=searched["config_id"].map(training_seconds(found.trials)).astype(float))
     seen = pd.concat([found.confirmed[["dataset", "teacher"]], searched[["dataset", "teacher"]]])
     for pair in pairs(seen):
         own, known = of_pair(found.confirmed, pair), of_pair(searched, pair)

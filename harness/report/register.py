@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
 
 import pandas as pd
 
-from harness.analysis.cells import full_length
 from harness.analysis.confirmed import reproduce
 from harness.analysis.wording import count, duration, percent, plus_minus
 from harness.report.findings import Findings
 from harness.report.panels import group_key
 from harness.report.table import Cell, Kind, amount, integer, text
 
+Trial = Mapping[str, Any]
+"""A row of trials, or of what was found of a config, by column."""
 _MOST_EPOCHS = 24
 """Points of a trial's curve: more cannot be told apart in a panel 330 pixels wide."""
 COLUMNS: list[tuple[str, Kind]] = [
@@ -29,26 +32,33 @@ COLUMNS: list[tuple[str, Kind]] = [
 def register(found: Findings) -> dict[str, object]:
     """What the page needs to know of every config: its cells, its trials and their curves."""
     students = found.together[found.together["purpose"] != "teacher"]
-    confirmed = {str(row["config_id"]): row for _, row in found.confirmed.iterrows()}
-    searched = {str(row["config_id"]): row for _, row in found.searched.iterrows()}
-    labels = dict(zip(found.trials["trial_id"], found.trials["student"], strict=True))
+    members: dict[str, list[Trial]] = {}
+    for trial, own in zip(_records(students), found.trials.loc[students.index, "student"], strict=True):
+        members.setdefault(trial["config_id"], []).append({**trial, "own": own})
+    confirmed = {row["config_id"]: row for row in _records(found.confirmed)}
+    searched = {row["config_id"]: row for row in _records(found.searched)}
     curves = _curves(students, found.run.epochs)
-    configs = []
-    for config, members in students.groupby("config_id", sort=False):
-        first = members.iloc[0]
-        cells = _cells(members, labels[first["trial_id"]], searched.get(str(config)), confirmed.get(str(config)))
-        configs.append(
-            {
-                "id": config,
-                "group": group_key(first["dataset"], first["student"]),
-                "cells": [[cell.text, cell.value, cell.half] for cell in cells],
-                "point": _point(first["point"]),
-                "trials": [_trial(row) for _, row in members.iterrows()],
-                "curves": [curves[trial] for trial in members["trial_id"] if trial in curves],
-                "command": reproduce(str(first["trial_id"])),
-            }
-        )
+    configs = [
+        {
+            "id": config,
+            "group": group_key(trials[0]["dataset"], trials[0]["student"]),
+            "cells": [_packed(cell) for cell in _cells(trials, searched.get(config), confirmed.get(config))],
+            "point": _point(trials[0]["point"]),
+            "trials": [_trial(trial) for trial in trials],
+            "curves": [curves[trial["trial_id"]] for trial in trials if trial["trial_id"] in curves],
+            "command": reproduce(trials[0]["trial_id"]),
+        }
+        for config, trials in members.items()
+    ]
     return {"columns": COLUMNS, "configs": configs}
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _packed(cell: Cell) -> list[object]:
+    return [cell.text, cell.value, cell.half] if cell.half is not None else [cell.text, cell.value]
 
 
 def register_json(found: Findings) -> str:
@@ -56,12 +66,10 @@ def register_json(found: Findings) -> str:
     return json.dumps(register(found), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _cells(
-    members: pd.DataFrame, student: str, searched: pd.Series | None, confirmed: pd.Series | None
-) -> Sequence[Cell]:
-    first = members.iloc[0]
+def _cells(trials: Sequence[Trial], searched: Trial | None, confirmed: Trial | None) -> list[Cell]:
+    first = trials[0]
     has_value = searched is not None and searched["n"] > 0
-    train = float(full_length(members)["train_seconds"].mean())
+    whole = [one["train_seconds"] for one in trials if one["status"] == "completed"]
     tested = [Cell(""), Cell("")]
     if confirmed is not None:
         said = f"{percent(confirmed['accuracy'])} {plus_minus(confirmed['low'], confirmed['high'])}"
@@ -69,24 +77,24 @@ def _cells(
         tested = [amount(said, confirmed["accuracy"], 100, half), integer(confirmed["n"])]
     return [
         text(first["arm"]),
-        text(student),
+        text(first["own"]),
         text(first["teacher"]),
-        text(_state(members, confirmed)),
-        amount(percent(searched["accuracy"]), searched["accuracy"], 100) if has_value else Cell(""),
-        integer(searched["n"]) if has_value else Cell(""),
+        text(_state(trials, confirmed)),
+        amount(percent(searched["accuracy"]), searched["accuracy"], 100) if searched and has_value else Cell(""),
+        integer(searched["n"]) if searched and has_value else Cell(""),
         *tested,
         amount(count(first["params"]), first["params"]),
         amount(count(first["macs"]), first["macs"]),
-        amount(duration(train), train) if train == train else Cell(""),
+        amount(duration(fmean(whole)), fmean(whole)) if whole else Cell(""),
         text("; ".join(f"{name} = {value}" for name, value in _point(first["point"]))),
     ]
 
 
-def _state(members: pd.DataFrame, confirmed: pd.Series | None) -> str:
-    """What became of a config: the worst that happened to its search, unless it was confirmed."""
+def _state(trials: Sequence[Trial], confirmed: Trial | None) -> str:
+    """What became of a config: the worst that happened to its trials, unless it was confirmed."""
     if confirmed is not None:
         return "confirmed"
-    states = set(members["status"])
+    states = {trial["status"] for trial in trials}
     return next((state for state in ("failed", "diverged", "stopped") if state in states), "searched")
 
 
@@ -105,7 +113,7 @@ def _said(value: str) -> str:
     return known if isinstance(known, str) else json.dumps(known)
 
 
-def _trial(row: pd.Series) -> list[str]:
+def _trial(row: Trial) -> list[str]:
     """A trial's line: what for, seed, how it ended, accuracies, and its id."""
     ended = row["status"] if row["status"] != "completed" else ""
     told = [f"{row['epochs_done']} of {row['epochs']} epochs {ended}".strip()]
@@ -117,12 +125,14 @@ def _curves(trials: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, list[list[f
     """Search trial → its epochs and its accuracies in percent, at not too many of them."""
     searched = set(trials.loc[trials["purpose"] == "search", "trial_id"])
     measured = epochs[epochs["trial_id"].isin(searched) & epochs["accuracy"].notna()]
-    found = {}
-    for trial, rows in measured.groupby("trial_id", sort=False):
-        every = -(-len(rows) // _MOST_EPOCHS)
-        kept = rows.iloc[::-1].iloc[::every].iloc[::-1]
-        found[str(trial)] = [
-            [int(epoch) for epoch in kept["epoch"]],
-            [round(100 * float(value), 2) for value in kept["accuracy"]],
-        ]
-    return found
+    found: dict[str, list[list[float]]] = {}
+    for trial, epoch, value in zip(measured["trial_id"], measured["epoch"], measured["accuracy"], strict=True):
+        curve = found.setdefault(str(trial), [[], []])
+        curve[0].append(int(epoch))
+        curve[1].append(round(100 * float(value), 2))
+    return {trial: [_thinned(axis) for axis in curve] for trial, curve in found.items()}
+
+
+def _thinned(values: list[float]) -> list[float]:
+    """Every so many of the values, the last among them."""
+    return values[::-1][:: -(-len(values) // _MOST_EPOCHS)][::-1]

@@ -40,7 +40,8 @@ def forest(compared: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure:
 def _mark(figure: go.Figure, row: pd.Series, place: int, look: Look) -> None:
     symbol = f"{look.symbol}-open" if row["verdict"] == ALIKE else look.symbol
     ends = [100 * value for value in (row["low"], row["high"]) if not pd.isna(value)]
-    figure.add_scatter(x=ends, y=[place] * len(ends), mode="lines", line={"color": look.colour}, hoverinfo="skip", showlegend=False)
+    line = {"color": look.colour}
+    figure.add_scatter(x=ends, y=[place] * len(ends), mode="lines", line=line, hoverinfo="skip", showlegend=False)
     text = lines(
         f"{plain(row['arm'])} · {plain(row['student'])}: {plain(row['verdict'])}",
         gain(row["difference"], row["low"], row["high"]),

@@ -47,11 +47,11 @@ def accuracy_against_size(
     searched, confirmed = (rows.dropna(subset=size) for rows in (searched[searched["accuracy"] >= floor], confirmed))
     sizes = [float(value) for rows in (confirmed, searched) for value in rows[size] if value > 0]
     low, high = log_range(sizes, margin=0.12)
-    _scratch_line(figure, confirmed, size)
     arms = [arm for arm in look if arm in {*confirmed["arm"], *searched["arm"]}]
     kind = "scattergl" if len(searched) > MANY else "scatter"
     for index, arm in enumerate(arms):
         aside = (index - (len(arms) - 1) / 2) * min(0.018, 0.12 / len(arms)) * (high - low) * (size in _SHARED)
+        _scratch_line(figure, confirmed[confirmed["arm"] == arm], size, 10**aside)
         _search_marks(figure, searched[searched["arm"] == arm], size, look[arm], 10**aside, kind)
         _confirmed_marks(figure, confirmed[confirmed["arm"] == arm], size, look[arm], 10**aside)
         _legend_entry(figure, arm, look[arm])
@@ -131,17 +131,17 @@ def _front_line(figure: go.Figure, front: pd.DataFrame, size: str, right: float)
     )
 
 
-def _scratch_line(figure: go.Figure, confirmed: pd.DataFrame, size: str) -> None:
+def _scratch_line(figure: go.Figure, confirmed: pd.DataFrame, size: str, aside: float) -> None:
     """What the students reach without a teacher, from one to the next."""
     rows = confirmed[confirmed["method"] == "scratch"].sort_values("validation", ascending=False)
     rows = rows.drop_duplicates("student").sort_values(size)
     if len(rows) > 1:
         figure.add_scatter(
-            x=rows[size].tolist(),
+            x=[value * aside for value in rows[size]],
             y=[100 * value for value in rows["accuracy"]],
             mode="lines",
             line={"color": NEUTRAL, "width": 1.2, "dash": "dot"},
-            name="from scratch",
+            showlegend=False,
             hoverinfo="skip",
         )
 

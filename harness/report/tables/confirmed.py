@@ -71,5 +71,3 @@ def accuracy(row: pd.Series) -> Cell:
     """`95.07 ± 0.71`: a mean in percent with half its interval."""
     half = (row["high"] - row["low"]) / 2
     return amount(f"{percent(row['accuracy'])} {plus_minus(row['low'], row['high'])}", row["accuracy"], 100, half)
-
-

@@ -23,7 +23,7 @@ const register = (() => {
     ].join("<br>");
   };
 
-  const cell = ([text, value, half]) => ({ text, value, half });
+  const cell = ([text, value, half = null]) => ({ text, value, half });
 
   /* A row of the table of all configs, as `tables.equip` wants it: its element is made when it is first shown. */
   const row = (config) => {

@@ -93,7 +93,9 @@ class Stacked:
                 return StackedLinear(weight, bias)
             case nn.BatchNorm1d() | nn.BatchNorm2d():
                 assert bias is not None
-                own = [self._statistics[prefix + name] for name in ("running_mean", "running_var", "num_batches_tracked")]
+                own = [
+                    self._statistics[prefix + name] for name in ("running_mean", "running_var", "num_batches_tracked")
+                ]
                 return StackedBatchNorm(layer, weight, bias, *own)
         raise TypeError(f"a {type(layer).__name__} cannot be stacked")
 

@@ -32,8 +32,10 @@ from harness.store.published import (
     REPORT,
     TRIALS,
     VERIFIED,
+    WRITTEN_BY,
     Seal,
     file_digests,
+    libraries,
     published_folders,
     read_seal,
     record_digests,
@@ -86,7 +88,7 @@ def folder_faults(folder: Path) -> list[Fault]:
     found += _cut(folder / TRIALS, trial_faults(folder, attempts, epochs))
     found += _cut(folder / "study.yaml", study_faults(folder, seal.study, attempts))
     found += _verified_faults(folder, attempts)
-    return found or [*_report_faults(folder)]
+    return found or [*_report_faults(folder, seal)]
 
 
 def _cut(path: Path, said: Iterator[str]) -> list[Fault]:
@@ -152,20 +154,20 @@ def _verified_faults(folder: Path, attempts: list[TrialRecord]) -> list[Fault]:
         entries = read_verified(folder)
     except UNREADABLE as error:
         return [Fault(str(path), f"cannot be read ({error}); verify again")]
-    known = {trial.config_id for trial in attempts}
-    return [
-        Fault(str(path), f"speaks of the row {one.row}, which is not published")
-        for one in entries
-        if one.row not in known
-    ]
+    strange = sorted({entry.row for entry in entries} - {trial.config_id for trial in attempts})
+    return [Fault(str(path), f"speaks of the row {row}, which is not published") for row in strange]
 
 
-def _report_faults(folder: Path) -> Iterator[Fault]:
-    """Whether the report says what the records give: its texts, for another Plotly may draw in other words."""
+def _report_faults(folder: Path, seal: Seal) -> Iterator[Fault]:
+    """Whether the report says what the records give: its texts, and where the same libraries drew it its figures."""
     path = folder / REPORT
-    said, gives = visible(path.read_text(encoding="utf-8")), visible(report_html(read_run(folder)))
+    page, again = path.read_text(encoding="utf-8"), report_html(read_run(folder))
+    said, gives = visible(page), visible(again)
     if said != gives:
-        yield Fault(str(path), _first_difference(said, gives))
+        yield Fault(str(path), "its text " + _first_difference(said, gives))
+    elif page != again and seal.surroundings.get(WRITTEN_BY) == libraries():
+        where = _first_difference(page.split(","), again.split(","))
+        yield Fault(str(path), f"its figures hold other numbers: piece {where}")
 
 
 def _page_faults(reports: Path) -> Iterator[Fault]:
@@ -178,19 +180,17 @@ def _page_faults(reports: Path) -> Iterator[Fault]:
             continue
         said = path.read_text(encoding="utf-8")
         if said != gives:
-            yield Fault(str(path), _first_difference(said.splitlines(), gives.splitlines()))
+            yield Fault(str(path), "line " + _first_difference(said.splitlines(), gives.splitlines()))
 
 
 def _first_difference(said: list[str], gives: list[str]) -> str:
-    """`line 12 says “96.9”, and the records give “95.9”`, cut to what differs."""
+    """`12 says “96.9”, and the records give “95.9”`, cut to what differs."""
     for number, (ours, theirs) in enumerate(zip([*said, ""], [*gives, ""], strict=False), start=1):
         if ours != theirs:
             begin = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), 0)
-            start = max(0, begin - 30)
-            return (
-                f"line {number} says “{ours[start : begin + 40]}”, and the records give “{theirs[start : begin + 40]}”"
-            )
-    return f"it has {len(said)} lines, and the records give {len(gives)}"
+            part = slice(max(0, begin - 30), begin + 40)
+            return f"{number} says “{ours[part]}”, and the records give “{theirs[part]}”"
+    return f"count is {len(said)}, and the records give {len(gives)}"
 
 
 def visible(page: str) -> list[str]:

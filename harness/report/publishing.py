@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 from harness.analysis.cost import origins
@@ -20,7 +19,17 @@ from harness.report.record import read_study, record_of
 from harness.report.record_pages import write_pages
 from harness.source import MissingError, UserError
 from harness.store.parquet import Store
-from harness.store.published import REPORT, published_folders, read_seal, record_digests, seal, write_records
+from harness.store.published import (
+    RAN_ON,
+    REPORT,
+    WRITTEN_BY,
+    libraries,
+    published_folders,
+    read_seal,
+    record_digests,
+    seal,
+    write_records,
+)
 from harness.store.query import read_run, run_of
 from harness.store.verified import Verification, note_verified
 
@@ -28,7 +37,6 @@ LARGEST = 2**20
 """Bytes of a student that still counts as small."""
 MOST = 16 * 2**20
 """Bytes of students that ship with a study; every row's first seed comes before any row's second."""
-_LIBRARIES = ("ksan-harness", "pandas", "plotly", "pyarrow", "duckdb")
 
 
 class UnpublishableError(UserError):
@@ -63,9 +71,7 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
         epochs = _epochs(store)
         write_records(folder, attempts, epochs)
         write_text_whole(folder / REPORT, report_html(read_run(folder)))
-        surroundings = {"written_by": {library: version(library) for library in _LIBRARIES}} | {
-            "trials_ran_on": origins(run_of(folder, frozen, attempts).trials)
-        }
+        surroundings = {WRITTEN_BY: libraries(), RAN_ON: origins(run_of(folder, frozen, attempts).trials)}
         seal(folder, name, day, record_digests(attempts, epochs), surroundings)
         wrong = folder_faults(folder)
         if wrong:
@@ -134,6 +140,6 @@ def rewrite(reports: Path) -> list[Path]:
             raise UnpublishableError(f"{wrong[0]}; `harness verify` names all that is wrong")
         known = read_seal(folder)
         write_text_whole(folder / REPORT, report_html(read_run(folder)))
-        seal(folder, known.study, known.published, known.records, known.surroundings)
+        seal(folder, known.study, known.published, known.records, {**known.surroundings, WRITTEN_BY: libraries()})
     write_pages(reports)
     return folders

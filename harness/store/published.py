@@ -19,12 +19,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import harness
 from harness.files import file_digest, replacing, write_text_whole
 from harness.record import EpochRecord, TrialRecord
 from harness.spec import content_id
@@ -37,6 +39,9 @@ TRIALS, EPOCHS, PROVENANCE, VERIFIED, REPORT = (
     "verified.json",
     "report.html",
 )
+WRITTEN_BY, RAN_ON = "written_by", "trials_ran_on"
+"""What `surroundings` has: library → version, and field of `Provenance` → value → number of trials."""
+_LIBRARIES = ("pandas", "plotly", "pyarrow", "duckdb", "scipy")
 _WRITTEN: Any = {"compression": "zstd", "compression_level": 12, "write_page_checksum": True, "row_group_size": 2**20}
 """One file holds thousands of rows that are much alike, unlike a run's (see `parquet.py`)."""
 
@@ -67,6 +72,11 @@ def write_records(folder: Path, attempts: Sequence[TrialRecord], epochs: Sequenc
         table: pa.Table = record_table(rows, kind).replace_schema_metadata(STAMPED)
         with replacing(folder / name) as temporary:
             pq.write_table(table, temporary, **_WRITTEN)
+
+
+def libraries() -> dict[str, str]:
+    """The versions, here and now, of what a report's bytes depend on."""
+    return {"harness": harness.__version__} | {library: version(library) for library in _LIBRARIES}
 
 
 def record_digests(attempts: Iterable[TrialRecord], epochs: Iterable[EpochRecord]) -> dict[str, str]:

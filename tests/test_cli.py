@@ -27,7 +27,10 @@ from tests.data.own import as_folders
 from tests.studies import LABEL, QUESTION, TRIALS, tiny, written
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("search", "show", "check", "list", "status", "report", "leaderboard", "reproduce")
+COMMANDS = (
+    *("search", "show", "check", "list", "status", "report", "leaderboard", "reproduce"),
+    *("publish", "verify", "compare", "diff", "export"),
+)
 
 
 def harness(*line: object, wide: bool = True) -> tuple[int, str]:
@@ -420,7 +423,7 @@ def test_a_run_can_be_read_by_anyone(finished: FinishedRun) -> None:
 
 # What the documents say.
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/record.md")
 
 
 def command_lines(document: str) -> list[list[str]]:

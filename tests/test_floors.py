@@ -1,6 +1,7 @@
 """The map of the house: a file imports only from lower floors, and rooms on one floor ignore each other.
 
-7  cli.py
+8  cli.py
+7  commands/
 6  search/
 5  study/
 4  train/   report/
@@ -40,7 +41,8 @@ FLOORS = {
     "report": 4,
     "study": 5,
     "search": 6,
-    "cli": 7,
+    "commands": 7,
+    "cli": 8,
 }
 MAKING = {"data", "models", "distill", "train", "study", "search"}
 TELLING = {"store", "analysis", "report"}
@@ -160,17 +162,28 @@ def test_optuna_stays_in_the_search() -> None:
     assert {room(m) for m, path in modules().items() if "optuna" in map(top, imports(path))} == {"search"}
 
 
-def test_the_command_line_imports_nothing_heavy_at_its_top() -> None:
-    found = set(imports(PACKAGE / "cli.py", everywhere=False))
+COMMANDS = [path for path in sorted((PACKAGE / "commands").glob("*.py")) if path.stem != "verifying"]
+"""All but what `verify` imports once it computes."""
+
+
+@pytest.mark.parametrize("path", [PACKAGE / "cli.py", *COMMANDS], ids=lambda path: path.stem)
+def test_the_command_line_imports_nothing_heavy_at_its_top(path: Path) -> None:
+    found = set(imports(path, everywhere=False))
     assert {top(module) for module in found} & HEAVY == set()
-    assert {room(module) for module in found} <= {None, "source", "spec", "record"}
+    assert {room(module) for module in found} <= {None, "source", "spec", "record", "commands"}
 
 
 def test_help_loads_nothing_heavy() -> None:
     assert loaded_by("harness.cli") & HEAVY == set()
 
 
-@pytest.mark.parametrize("module", ["harness.report.page", "harness.report.leaderboard", "harness.store.query"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("harness.report.page", "harness.report.leaderboard", "harness.store.query"),
+        *("harness.report.publishing", "harness.report.integrity", "harness.report.versus", "harness.commands.record"),
+    ],
+)
 def test_a_report_needs_neither_torch_nor_ray(module: str) -> None:
     assert loaded_by(module) & {"torch", "ray", "optuna", "sklearn", "torchvision"} == set()
 

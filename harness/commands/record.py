@@ -80,7 +80,7 @@ def verify(
 
 
 def _refuse_missing_torch(level: int) -> None:
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise MissingError(f"level {level} computes, and torch is not installed here; level 0 needs none")
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingError(f"level {level} computes, and torch is not installed here; level 0 needs none") from error

@@ -13,6 +13,23 @@ def conv_norm(channels: int, width: int, kernel: int, stride: int = 1, groups: i
     )
 
 
+class Pointwise(nn.Conv2d):
+    """A 1×1 convolution of every `step`-th position down and across, without bias.
+
+    The positions are taken first and convolved then, which comes to the same: with torch 2.15 a strided 1×1
+    convolution of few channels in channels_last writes beyond its memory on processors that have AVX2 at most
+    (glibc's checks end the process with "double free or corruption").
+    """
+
+    def __init__(self, channels: int, width: int, step: int = 1) -> None:
+        super().__init__(channels, width, 1, bias=False)
+        self.step = step
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, channels, h, w) → (n, width, h / step, w / step)."""
+        return super().forward(features[:, :, :: self.step, :: self.step])
+
+
 def he_initialised(network: nn.Module) -> None:
     """Draws the weights of every convolution anew, for ReLUs behind them (He et al. 2015, arXiv 1502.01852).
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.models.architecture import Architecture, blocks_a_stage
-from harness.models.layers import he_initialised
+from harness.models.layers import Pointwise, he_initialised
 
 
 class PreActResNet(Architecture):
@@ -39,6 +39,10 @@ class PreActResNet(Architecture):
     @property
     def taps(self) -> tuple[str, ...]:
         return "stage1", "stage2", "stage3"
+
+    @property
+    def is_image_wise(self) -> bool:
+        return True
 
     def build(self, channels: int, classes: int) -> nn.Module:
         blocks, width = blocks_a_stage(self.depth, 9, 2), self.width
@@ -90,11 +94,11 @@ class PreActivationBottleneck(nn.Module):
         return added + (self.projection(active) if self.projection else stream)
 
 
-def projection(channels: int, width: int, stride: int) -> nn.Conv2d | None:
+def projection(channels: int, width: int, stride: int) -> Pointwise | None:
     """The 1×1 convolution of the activated stream where a block changes its shape; None where it does not."""
     if stride == 1 and channels == width:
         return None
-    return nn.Conv2d(channels, width, 1, stride=stride, bias=False)
+    return Pointwise(channels, width, stride)
 
 
 def _stage(channels: int, width: int, stride: int, blocks: int) -> nn.Sequential:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.models.architecture import Architecture, blocks_a_stage
-from harness.models.layers import he_initialised
+from harness.models.layers import Pointwise, he_initialised
 
 
 class ResNet(Architecture):
@@ -46,6 +46,10 @@ class ResNet(Architecture):
     @property
     def taps(self) -> tuple[str, ...]:
         return "stage1", "stage2", "stage3"
+
+    @property
+    def is_image_wise(self) -> bool:
+        return True
 
     def build(self, channels: int, classes: int) -> nn.Module:
         return ResNetNetwork(self, channels, classes)
@@ -99,7 +103,7 @@ class Projection(nn.Sequential):
     """The paper's option B: a strided 1×1 convolution with batch normalisation."""
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
-        super().__init__(nn.Conv2d(channels, width, 1, stride=stride, bias=False), nn.BatchNorm2d(width))
+        super().__init__(Pointwise(channels, width, stride), nn.BatchNorm2d(width))
 
 
 class Subsample(nn.Module):

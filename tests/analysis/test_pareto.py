@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna._hypervolume import compute_hypervolume
 
-from harness.analysis.pareto import Costs, costs, hypervolume, is_dominated, objectives_of, pareto_front
+from harness.analysis.hypervolume import hypervolume
+from harness.analysis.pareto import Costs, costs, is_dominated, objectives_of, pareto_front
 
 GRID = st.integers(0, 8).map(float)
 TABLES = st.lists(st.tuples(GRID, GRID), min_size=1, max_size=12).map(np.array)

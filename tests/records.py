@@ -283,5 +283,11 @@ def large_run(configs: int = 125, students: int = 4) -> Run:
                 )
                 trials.append(replace(one, params=1_400 * size**2, macs=210_000 * size**2))
     epochs = [row for one in trials for row in epochs_of(one, rng) if row.epoch % 2 == 0]
-    run = run_of(Path("large"), {**STUDY, "name": "large"}, trials)
+    space: dict[str, Any] = {"training.learning_rate": {"float": [0.03, 0.5], "log": True}}
+    space["training.schedule"] = {"choice": ["cosine", "step"]}
+    weighted = {**space, "method.weights.logits": {"float": [2, 100], "log": True}}
+    arms = [{"method": {"name": name}, "space": weighted} for name in ("kd", "at", "anc", "ksan")]
+    declared: dict[str, Any] = {"arms": [{"method": {"name": "scratch"}, "space": space}, *arms]}
+    declared["reference"] = {"accuracy": 0.5, "params": 50_000}
+    run = run_of(Path("large"), {**STUDY, **declared, "name": "large"}, trials)
     return replace(run, epochs=pd.DataFrame([vars(row) for row in epochs]))

@@ -62,7 +62,7 @@ def _confirmation(confirmed: pd.DataFrame) -> Iterator[Check]:
     if lost:
         yield Check(
             "warning",
-            f"{counted(lost, 'confirmation trial')} ended without a test accuracy: the means are over those that did not.",
+            f"{counted(lost, 'confirmation trial')} ended without a test accuracy; the means are over the others.",
         )
     if not few and not lost:
         least = int(confirmed["n"].min())
@@ -95,10 +95,7 @@ def _losses(trials: pd.DataFrame) -> Iterator[Check]:
 
 def _edges(edges: pd.DataFrame, trials: pd.DataFrame) -> Iterator[Check]:
     if len(edges):
-        named = [
-            f"{row['path']} of {row['arm']} ({row['edge']} edge, {row['bound']:.3g}, in {row['searches']} of {row['n']})"
-            for _, row in edges.head(_MOST).iterrows()
-        ]
+        named = [_edge(row) for _, row in edges.head(_MOST).iterrows()]
         more = f" and {len(edges) - _MOST} more" if len(edges) > _MOST else ""
         yield Check(
             "warning",
@@ -106,6 +103,11 @@ def _edges(edges: pd.DataFrame, trials: pd.DataFrame) -> Iterator[Check]:
         )
     elif _is_large(trials):
         yield Check("good", "No optimum lies at the edge of its search space, where a search had 10 configs or more.")
+
+
+def _edge(row: pd.Series) -> str:
+    where = f"{row['edge']} edge, {row['bound']:.3g}, in {row['searches']} of {row['n']}"
+    return f"{row['path']} of {row['arm']} ({where})"
 
 
 def _is_large(trials: pd.DataFrame) -> bool:
@@ -133,11 +135,9 @@ def _stopping(agreed: Sequence[Agreement]) -> Iterator[Check]:
         told = f"The order at epoch {of.epoch} of {of.epochs}, where configs were given up"
         size = f"(Kendall's τ {of.tau:.2f}, {counted(of.n, 'trial')} that went on)"
         if of.tau < LOW:
-            yield Check(
-                "warning", f"{told}, hardly agrees with the order at the end {size}: the budget may be too small."
-            )
+            yield Check("warning", f"{told}, hardly agrees with that at the end {size}: more budget may be needed.")
         else:
-            yield Check("good", f"{told}, agrees with the order at the end {size}.")
+            yield Check("good", f"{told}, agrees with that at the end {size}.")
 
 
 def _teachers(teachers: pd.DataFrame) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Attainment surfaces: the accuracy that an arm reaches at a size in a quarter, half and three quarters of its seeds."""
+"""Attainment surfaces: the accuracy that an arm reaches at a size in a quarter, half and three quarters of seeds."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def attainment_surfaces(surfaces: pd.DataFrame, size: str, look: Mapping[str, Lo
         type="log", range=[low, high], tickvals=ticks, ticktext=[round_count(t) for t in ticks], title=SIZES[size]
     )
     figure.update_yaxes(title="test accuracy, %")
-    figure.update_layout(hovermode="closest", showlegend=True)
+    figure.update_layout(hovermode="closest", showlegend=True, legend={"traceorder": "normal"})
     return figure
 
 

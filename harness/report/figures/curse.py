@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from harness.report.canvas import canvas
+from harness.report.canvas import canvas, named_rows
 from harness.report.palette import NEUTRAL, Look, plain
 
 MOST = 40
@@ -48,9 +48,7 @@ def finalists(curse: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure:
         marker["opacity"] = 0.55 if stage == "fresh" else 1
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name)
     labels = [f"{plain(row['arm'])} · {plain(row['student'])}" for _, row in rows.iterrows()]
-    figure.update_yaxes(
-        tickvals=list(range(len(labels))), ticktext=labels, range=[len(labels) - 0.4, -0.6], showgrid=False
-    )
+    named_rows(figure, labels)
     figure.update_xaxes(title="accuracy, %")
     figure.update_layout(hovermode="closest", showlegend=True)
     return figure

@@ -13,6 +13,8 @@ from harness.analysis.wording import gain, points, probability
 from harness.report.canvas import canvas
 from harness.report.palette import DIVERGING, NEUTRAL, Look, lines, plain
 
+Row = Sequence[pd.Series | None]
+
 
 def methods_by_students(compared: pd.DataFrame, baseline_arm: str) -> go.Figure:
     """Arm × student: points over one baseline; bold where told apart after Holm."""
@@ -34,12 +36,15 @@ def every_pair(pairwise: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure:
     return _map(rows, arms, arms, "points ahead of")
 
 
-def _map(
-    rows: Sequence[Sequence[pd.Series | None]], down: Sequence[str], across: Sequence[str], what: str
-) -> go.Figure:
+def _map(rows: Sequence[Row], down: Sequence[str], across: Sequence[str], what: str) -> go.Figure:
     figure = canvas(height=110 + 30 * len(down))
     values = [[None if cell is None else 100 * float(cell["difference"]) for cell in row] for row in rows]
     most = max((abs(value) for row in values for value in row if value is not None), default=1.0) or 1.0
+    told = [
+        [_told(cell, name, other, what) for cell, other in zip(row, across, strict=True)]
+        for row, name in zip(rows, down, strict=True)
+    ]
+    bar = {"title": {"text": "points", "side": "right"}, "thickness": 10, "outlinewidth": 0, "tickcolor": NEUTRAL}
     figure.add_heatmap(
         x=[plain(name) for name in across],
         y=[plain(name) for name in down],
@@ -52,21 +57,13 @@ def _map(
         text=[[_said(cell) for cell in row] for row in rows],
         texttemplate="%{text}",
         textfont={"size": 11, "color": "#111111"},
-        hovertext=[
-            [_told(cell, a, b, what) for cell, b in zip(row, across, strict=True)]
-            for row, a in zip(rows, down, strict=True)
-        ],
+        hovertext=told,
         hovertemplate="%{hovertext}<extra></extra>",
         hoverongaps=False,
-        colorbar={
-            "title": {"text": "points", "side": "right"},
-            "thickness": 10,
-            "outlinewidth": 0,
-            "tickcolor": NEUTRAL,
-        },
+        colorbar=bar,
     )
     figure.update_xaxes(side="top", showgrid=False, showline=False, ticks="", title=what if "ahead" in what else None)
-    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="")
+    figure.update_yaxes(autorange="reversed", showgrid=False, showline=False, ticks="")
     figure.update_layout(hovermode="closest")
     return figure
 

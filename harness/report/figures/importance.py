@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from harness.analysis.wording import probability
-from harness.report.canvas import canvas
+from harness.report.canvas import canvas, named_rows
 from harness.report.palette import NEUTRAL, Look, lines, plain
 
 SURE = 0.05
@@ -44,10 +44,7 @@ def importance_bars(rows: pd.DataFrame, look: Look) -> go.Figure:
             showlegend=False,
         )
     figure.update_xaxes(title="share of the importance, %", rangemode="tozero")
-    names = [plain(path.partition(".")[2] or path) for path in paths]
-    figure.update_yaxes(
-        tickvals=list(range(len(paths))), ticktext=names, range=[len(paths) - 0.4, -0.6], showgrid=False
-    )
+    named_rows(figure, [plain(path.partition(".")[2] or path) for path in paths])
     figure.update_layout(hovermode="closest")
     return figure
 

@@ -17,7 +17,7 @@ def noise_table(floors: pd.DataFrame) -> Table:
     rows = [
         Row(
             [
-                text(row["student"] or "all"),
+                text(row["student"] if isinstance(row["student"], str) else "all"),
                 text(row["evidence"]),
                 amount(percent(row["sd"]), row["sd"], 100),
                 Cell(f"{percent(row['low'])} to {percent(row['high'])}"),
@@ -63,7 +63,7 @@ def _more(seeds: object) -> Cell:
     if pd.isna(seeds):  # type: ignore[call-overload]
         return Cell("–")
     value = int(str(seeds))
-    return Cell("none", 0.0) if value == 0 else integer(value)
+    return integer(value)
 
 
 def curse_table(summary: pd.DataFrame) -> Table:
@@ -99,8 +99,9 @@ def noise_in_words(floors: pd.DataFrame) -> str:
     if known.empty or missing(float(known["sd"].iloc[0])):
         return ""
     row = known.iloc[0]
+    seeds = counted(int(row["n"]), "seed")
     return (
         f"Seeds alone move a test accuracy by {percent(row['sd'])} points (standard deviation at a fixed config, "
         f"{percent(row['low'])} to {percent(row['high'])}, pooled over {counted(int(row['configs']), 'row')}); of two "
-        f"rows of {counted(int(row['n']), 'seed')} each, a difference under {percent(row['smallest'])} points is seldom shown."
+        f"rows of {seeds} each, a difference under {percent(row['smallest'])} points is seldom shown."
     )

@@ -5,7 +5,7 @@
    on a phone, a choice of the column to sort by. `data-value` is what a cell sorts by and what a CSV holds,
    `data-half` half the width of its interval. A row with `data-config` fires `pick` and listens to `picked`. */
 const tables = (() => {
-  const PAGE = 50;
+  const PAGE = 60, PAGE_OF_MANY = 25;
 
   const read = (cell) => ({
     text: cell.textContent,
@@ -107,7 +107,7 @@ const tables = (() => {
       return { cells: [...row.cells].map(read), config: row.dataset.config, element: () => row };
     });
     for (const row of rows) row.words = row.cells.map(({ text }) => text).join(" ").toLowerCase();
-    let sorted = { column: null, way: 1 }, words = "", limit = PAGE, chosen = null;
+    let sorted = { column: null, way: 1 }, words = "", limit = given ? PAGE_OF_MANY : PAGE, chosen = null;
 
     const shown = () => {
       const kept = rows.filter(matcher(words));
@@ -137,7 +137,7 @@ const tables = (() => {
     });
     const filter = element("input", { type: "search", placeholder: "Filter rows, such as ksan -w4" });
     filter.setAttribute("aria-label", "Filter rows");
-    filter.addEventListener("input", () => { words = filter.value; limit = PAGE; render(); });
+    filter.addEventListener("input", () => { words = filter.value; render(); });
     const choice = element("select", {}, element("option", { textContent: "Sort by …", value: "" }));
     choice.setAttribute("aria-label", "Sort by");
     columns.forEach(({ title }, i) => ["▲", "▼"].forEach((sign, k) =>

@@ -58,8 +58,9 @@ def critical_differences(of: Ranking, look: Mapping[str, Look]) -> go.Figure:
     reach = min(of.critical_difference, last - 1)
     figure.add_shape(type="line", x0=1, x1=1 + reach, y0=1.1, y1=1.1, line={"color": NEUTRAL, "width": 2})
     figure.add_annotation(x=1, y=1.1, xanchor="left", yanchor="bottom", text=_reach(of, last), showarrow=False)
-    aside = 0.28 * (last - 1) + 0.25
-    figure.update_xaxes(range=[1 - aside, last + aside], tickvals=list(range(1, count + 1)), side="top", showgrid=False)
+    aside = min(150, 52 + 7 * max(map(len, of.arms)))
+    figure.update_layout(margin={"l": aside, "r": aside})
+    figure.update_xaxes(range=[0.9, last + 0.1], tickvals=list(range(1, count + 1)), side="top", showgrid=False)
     figure.update_xaxes(title="average rank", showline=False, ticks="")
     figure.update_yaxes(visible=False, range=[-rows - 0.2, 2.2])
     figure.add_shape(type="line", x0=1, x1=last, y0=0, y1=0, line={"color": NEUTRAL, "width": 1}, layer="below")

@@ -71,6 +71,17 @@ class RunnerName(StrEnum):
     INLINE = "inline"
 
 
+class ReportFormat(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    PNG = "png"
+    SVG = "svg"
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSON = "json"
+
+
 class Shelf(StrEnum):
     """What `list` can list."""
 
@@ -285,14 +296,29 @@ def report(
     context: typer.Context,
     study: StudyName,
     runs: RunsOrUrl = str(RUNS),
-    to: Annotated[Path | None, typer.Option(help="Where to write the page.", show_default=False)] = None,
+    form: Annotated[ReportFormat, typer.Option("--format", help="One page; or single figures or tables.")] = (
+        ReportFormat.HTML
+    ),
+    only: Annotated[
+        list[str] | None, typer.Option(help="A figure or table by name; all by default.", show_default=False)
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="The file or folder to write.", show_default=False)] = None,
 ) -> None:
-    """Write a run's report: one HTML file that needs nothing else."""
+    """Write a run's report: one HTML file that needs nothing else, or its figures and tables as files."""
     with told(context):
-        from harness.report.page import write_report
+        folder = _run_folder(here(runs), study)
+        if form is ReportFormat.HTML:
+            if only:
+                raise UserError("--only names figures and tables; add --format png, svg, csv, parquet or json")
+            from harness.report.page import write_report
 
-        page = write_report(_run_folder(here(runs), study), to)
-        Console().print(Text(f"report: {page}"), soft_wrap=True)
+            written = [write_report(folder, to)]
+        else:
+            from harness.report.export import write_exhibits
+
+            written = write_exhibits(folder, form.value, only or (), to)
+        for path in written:
+            Console().print(Text(f"report: {path}"), soft_wrap=True)
 
 
 @app.command()

@@ -98,6 +98,8 @@ times as much (measured: 2.7 ms and 2.0 ms a trial's file, not 0.9 and 0.7), and
 _STAMP = b"ksan-harness.records"
 _VERSION = 2
 """Raised whenever a field of a record is added, removed or retyped: older files are then told from damaged ones."""
+STAMPED = {_STAMP: str(_VERSION).encode()}
+"""What every file of records says of itself."""
 
 
 class OtherVersionError(UserError):
@@ -146,8 +148,8 @@ class Store:
     def write(self, trial: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
         """Puts a trial that ended on disk, and to the remote; when this returns, no kill can lose it."""
         name = f"{trial.trial_id}-{trial.attempt}.parquet"
-        _write_whole(self.root / "epochs" / name, _table(epochs, EpochRecord))
-        _write_whole(self.root / "trials" / name, _table([trial], TrialRecord))
+        _write_whole(self.root / "epochs" / name, record_table(epochs, EpochRecord))
+        _write_whole(self.root / "trials" / name, record_table([trial], TrialRecord))
         student = self.students / f"{trial.trial_id}.safetensors"
         self._push(*([student] if student.exists() else []), self.root / "epochs" / name, self.root / "trials" / name)
 
@@ -159,7 +161,7 @@ class Store:
     def note_look(self, look: LookRecord) -> None:
         """Puts a look at the test split on disk, and to the remote; it needs no lock, for its name is its own."""
         path = self.root / "looks" / f"{look.trial_id}-{look.looked_at:%Y%m%dT%H%M%S%f}.parquet"
-        _write_whole(path, _table([look], LookRecord))
+        _write_whole(path, record_table([look], LookRecord))
         self._push(path)
 
     def looks(self) -> list[LookRecord]:
@@ -168,8 +170,9 @@ class Store:
         return sorted((look for path in paths for look in self._read(path, LookRecord)), key=lambda one: one.looked_at)
 
     def attempts(self) -> list[TrialRecord]:
-        """Every attempt of every trial that ended, a trial's in their order."""
-        paths = sorted((self.root / "trials").glob("*.parquet"))
+        """Every attempt of every trial that ended, a trial's in their order; of a published study likewise."""
+        published = self.root / "trials.parquet"
+        paths = [published] if published.exists() else sorted((self.root / "trials").glob("*.parquet"))
         return sorted(
             (trial for path in paths for trial in self._trials_in(path)),
             key=lambda trial: (trial.trial_id, trial.attempt),
@@ -189,6 +192,9 @@ class Store:
 
     def epochs(self, trial: TrialRecord) -> list[EpochRecord]:
         """The epochs of one attempt of a trial, in order."""
+        published = self.root / "epochs.parquet"
+        if published.exists():
+            return [epoch for epoch in self._read(published, EpochRecord) if epoch.trial_id == trial.trial_id]
         path = self.root / "epochs" / f"{trial.trial_id}-{trial.attempt}.parquet"
         return self._read(path, EpochRecord) if path.exists() else []
 
@@ -257,7 +263,8 @@ class Store:
         self._push(self.root / "study.yaml", self.root / "study.json")
 
 
-def _table(records: Sequence[Record], kind: type[Record]) -> pa.Table:
+def record_table(records: Sequence[Record], kind: type[Record]) -> pa.Table:
+    """Records as the rows of an Arrow table of their kind's schema."""
     schema = _SCHEMAS[kind.__name__]
     maps = {field.name for field in schema if pa.types.is_map(field.type)}
     rows = [{name: _plain(value, name in maps) for name, value in vars(record).items()} for record in records]
@@ -280,7 +287,7 @@ def _record(row: dict[str, Any], kind: type[Record]) -> Record:
 
 def _write_whole(path: Path, table: pa.Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = table.replace_schema_metadata({_STAMP: str(_VERSION).encode()})
+    table = table.replace_schema_metadata(STAMPED)
     with replacing(path) as temporary:
         pq.write_table(table, temporary, **_WRITTEN)
 

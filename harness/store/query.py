@@ -148,20 +148,41 @@ def _study(folder: Path) -> dict[str, Any]:
 def _table(folder: Path, record: type) -> pa.Table:
     """Every row of a folder's Parquet files, with the name of its file.
 
+    A published study has one file in the folder's place, whose rows get the names that they had in their run.
     The store's own reader opens them: DuckDB's would read `*` and `[` in a folder's name as a pattern,
     and a flipped bit as a number.
     """
+    published = folder.with_suffix(".parquet")
+    if published.is_file():
+        return _published(published, record)
     empty = arrow_schema(record).append(pa.field("__filename", pa.string())).empty_table()
     return pa.concat_tables([empty, *(_named(path, record) for path in sorted(folder.glob("*.parquet")))])
 
 
+def _published(path: Path, record: type) -> pa.Table:
+    """The rows of a published file; its epochs are those of each trial's last attempt."""
+    rows = _rows(path, record)
+    trials = rows if record is TrialRecord else _rows(path.with_name("trials.parquet"), TrialRecord)
+    last: dict[str, int] = {}
+    for trial, attempt in zip(trials["trial_id"].to_pylist(), trials["attempt"].to_pylist(), strict=True):
+        last[trial] = max(attempt, last.get(trial, 0))
+    ids = rows["trial_id"].to_pylist()
+    attempts = rows["attempt"].to_pylist() if record is TrialRecord else [last.get(id, 1) for id in ids]
+    names = [f"{id}-{attempt}.parquet" for id, attempt in zip(ids, attempts, strict=True)]
+    return rows.append_column("__filename", pa.array(names, pa.string()))
+
+
 def _named(path: Path, record: type) -> pa.Table:
+    table = _rows(path, record)
+    return table.append_column("__filename", pa.array([str(path)] * len(table), pa.string()))
+
+
+def _rows(path: Path, record: type) -> pa.Table:
     try:
-        table = read_records(path, record)
+        return read_records(path, record)
     except (pa.ArrowException, OSError, ValueError) as error:
         if getattr(error, "errno", None) is not None:
             raise  # the machine's trouble (no permission, too many open files), not the file's
         raise RunFolderError(
             f"{path}: is damaged ({error}); harness search sets it aside and repeats its trial"
         ) from error
-    return table.append_column("__filename", pa.array([str(path)] * len(table), pa.string()))

@@ -331,13 +331,17 @@ def reproduce(
     """Train a recorded trial again, as it was, and compare its numbers with the record's."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a process that reads images may die
     with told(context):
-        from harness.search.reproduce import compare, find_trial, train_again
+        from harness.search.reproduce import compare, find_trial, note_look, train_again
+        from harness.store.parquet import Store
+        from harness.store.remote import Remote
 
         console = Console()
         place = here(runs)
         record = find_trial([place, Path("reports")], trial_id)
         console.print(Text(f"{record.trial_id}: {record.arm} on {record.student}, seed {record.seed}", style="bold"))
         again = train_again(record, place / "cache", data_root, fresh)
+        remote = Remote(f"{runs.rstrip('/')}/{record.study}") if "://" in runs else None
+        note_look(again, Store(place / record.study, remote))
         if not compare(record, again, console):
             raise typer.Exit(1)
 

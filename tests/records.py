@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.record import EpochRecord, Provenance, Purpose, TrialRecord
+from harness.record import EpochRecord, LookRecord, Provenance, Purpose, TrialRecord
 from harness.spec import content_id
 from harness.store.parquet import Store
 from harness.store.query import Run, read_run, run_of
@@ -107,6 +107,21 @@ def trial(
 def confirmations(accuracies: dict[int, float], **kind: Any) -> list[TrialRecord]:
     """One confirmation trial per seed, each with its test accuracy."""
     return [trial(purpose="confirmation", seed=seed, test=value, **kind) for seed, value in accuracies.items()]
+
+
+def look(at: TrialRecord, when: datetime) -> LookRecord:
+    """A reproduction of a confirmed trial, which read the test split again."""
+    return LookRecord(
+        study=at.study,
+        trial_id=at.trial_id,
+        config_id=at.config_id,
+        seed=at.seed,
+        reason="reproduction",
+        looked_at=when,
+        test_accuracy=at.test_accuracy or 0.0,
+        test_images=at.test_images,
+        provenance=at.provenance,
+    )
 
 
 def failed(of: TrialRecord, error: str = "RuntimeError", message: str = "out of memory") -> TrialRecord:
@@ -283,5 +298,11 @@ def large_run(configs: int = 125, students: int = 4) -> Run:
                 )
                 trials.append(replace(one, params=1_400 * size**2, macs=210_000 * size**2))
     epochs = [row for one in trials for row in epochs_of(one, rng) if row.epoch % 2 == 0]
-    run = run_of(Path("large"), {**STUDY, "name": "large"}, trials)
+    space: dict[str, Any] = {"training.learning_rate": {"float": [0.03, 0.5], "log": True}}
+    space["training.schedule"] = {"choice": ["cosine", "step"]}
+    weighted = {**space, "method.weights.logits": {"float": [2, 100], "log": True}}
+    arms = [{"method": {"name": name}, "space": weighted} for name in ("kd", "at", "anc", "ksan")]
+    declared: dict[str, Any] = {"arms": [{"method": {"name": "scratch"}, "space": space}, *arms]}
+    declared["reference"] = {"accuracy": 0.5, "params": 50_000}
+    run = run_of(Path("large"), {**STUDY, **declared, "name": "large"}, trials)
     return replace(run, epochs=pd.DataFrame([vars(row) for row in epochs]))

@@ -1,6 +1,6 @@
 """Parallel coordinates: where each config of a search lies on every axis that was searched, and how it did.
 
-An axis runs from 0 to 1: a number by its value, or by its logarithm where its values span a factor of 20; anything
+An axis runs from 0 to 1: a number by its value, or by its logarithm where its values span a factor of 8; anything
 else (choices, subsets, a field that some configs do not have) by the order of its values. The last axis is how far,
 in accuracy, a config lies below the best of its own student, so that students of all sizes can share a figure.
 """
@@ -18,7 +18,7 @@ import pandas as pd
 from harness.analysis.configs import search_configs, whole_configs
 
 ABSENT = "–"
-_WIDE = 20.0
+_WIDE = 8.0
 """A factor between the largest and the smallest value from which an axis is logarithmic."""
 
 

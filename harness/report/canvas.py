@@ -59,3 +59,9 @@ def time_unit(longest: float, what: str) -> tuple[str, float]:
     if longest < 120:
         return f"{what}, s", 1.0
     return (f"{what}, min", 1 / 60) if longest < 7200 else (f"{what}, h", 1 / 3600)
+
+
+def named_rows(figure: go.Figure, names: Sequence[str]) -> None:
+    """Names the rows of a figure that has a row for each, the first at the top."""
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=list(names), range=[len(names) - 0.4, -0.6])
+    figure.update_yaxes(showgrid=False)

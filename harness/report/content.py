@@ -58,7 +58,7 @@ def use(trials: pd.DataFrame) -> str:
     paused = f", idle for {duration(idle)}" if idle > 0.01 * of.seconds else ""
     wall = f"{duration(of.seconds)} on the wall clock{paused}"
     return (
-        f"Over {wall}, {of.mean:.2g} trials ran at a time, at most {of.peak}. "
+        f"Over {wall}, {of.mean:.2g} trials ran at a time on average, at most {of.peak}. "
         f"Training was {of.train_share:.0%} of the time that they held a worker. Only last attempts are on record."
     )
 

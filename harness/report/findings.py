@@ -11,12 +11,22 @@ from functools import cached_property
 
 import pandas as pd
 
+from harness.analysis.agreement import agreements
 from harness.analysis.averaged import averaged
 from harness.analysis.cells import arms_in_order, distinct, searched_together
 from harness.analysis.comparison import differences
 from harness.analysis.configs import search_configs
 from harness.analysis.confirmed import confirmed_rows, teachers
+from harness.analysis.curse import winners_curse
+from harness.analysis.front_certainty import with_front_probability
+from harness.analysis.health import Check, health
+from harness.analysis.hypervolume import Reference, reference_of
+from harness.analysis.importance import importances
+from harness.analysis.noise import noise_floors
+from harness.analysis.pairwise import pairwise
 from harness.analysis.pareto import Direction, objectives_of, pareto_front
+from harness.analysis.searched_space import placed
+from harness.analysis.space_warnings import dead_parts, optima_at_edges
 from harness.analysis.stopped import given_up
 from harness.report.figures.front import SIZES
 from harness.report.palette import Look, looks
@@ -98,6 +108,53 @@ class Findings:
         """The sizes that are known, the study's own first."""
         known = [name for name in SIZES if any(rows[name].notna().any() for rows in (self.confirmed, self.searched))]
         return [self.size, *(name for name in known if name != self.size)]
+
+    @cached_property
+    def certain(self) -> pd.DataFrame:
+        """The confirmed rows with their probability of standing on the front."""
+        return with_front_probability(self.confirmed, self.objectives)
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """Where the study measures its hypervolume from."""
+        return reference_of(self.run.study, self.objectives)
+
+    @cached_property
+    def floors(self) -> pd.DataFrame:
+        """What seeds alone do."""
+        return noise_floors(self.confirmed, self.searched)
+
+    @cached_property
+    def pairwise(self) -> pd.DataFrame:
+        """Every arm against every other."""
+        return pairwise(self.confirmed)
+
+    @cached_property
+    def curse(self) -> pd.DataFrame:
+        """What each finalist was worth to the search, on fresh seeds and on test."""
+        return winners_curse(self.confirmed)
+
+    @cached_property
+    def places(self) -> pd.DataFrame:
+        """Where each config lay in the declared space."""
+        return placed(self.together, self.run.study)
+
+    @cached_property
+    def importances(self) -> pd.DataFrame:
+        """Which settings decided."""
+        return importances(self.places, self.run.study)
+
+    @cached_property
+    def checks(self) -> list[Check]:
+        """What a careful reader would look for."""
+        return health(
+            self.trials,
+            self.confirmed,
+            self.teachers,
+            optima_at_edges(self.places, self.run.study),
+            dead_parts(self.places, self.run.study),
+            agreements(self.together, self.run.epochs),
+        )
 
     @cached_property
     def teachers(self) -> pd.DataFrame:

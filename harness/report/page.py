@@ -18,6 +18,7 @@ from harness.report.findings import Findings
 from harness.report.pages import embedded, page
 from harness.report.panels import SECTIONS, choices, panels
 from harness.report.register import COLUMNS, register_json
+from harness.report.tables.noise import noise_in_words
 from harness.report.tables.sections import TABLES
 from harness.source import UserError
 from harness.store.query import Run, read_run
@@ -57,6 +58,9 @@ def report_html(run: Run) -> str:
         tables={name: make(found) for name, make in TABLES.items()},
         any_stopped=bool((found.trials["status"] == "stopped").any()),
         usage=content.use(found.trials),
+        checks=found.checks,
+        noise=noise_in_words(found.floors),
+        has_reference=found.reference is not None,
         saving=content.saving(found.together, found.stopped),
         register=embedded(register_json(found)),
         register_columns=COLUMNS,

@@ -9,15 +9,20 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import plotly.graph_objects as go
 
+from harness.analysis.anytime import bands, best_so_far, hypervolume_so_far
+from harness.analysis.attainment import attainment
 from harness.analysis.cells import Pair, arms_in_order, of_pair, pairs, students_in_order
 from harness.analysis.configs import readable_floor
 from harness.analysis.coordinates import coordinates
 from harness.analysis.cost import training_seconds
 from harness.analysis.curves import learning_curves, named_losses, search_history, stopped_curves
+from harness.analysis.ranking import rankings
 from harness.analysis.usage import usage_over_time
-from harness.analysis.wording import counted, percent
-from harness.report.figures import curves, differences, front, history, usage
+from harness.analysis.wording import counted, percent, probability
+from harness.report.figures import anytime, curse, curves, differences, front, heat, history, ranks, usage
+from harness.report.figures.attainment import attainment_surfaces
 from harness.report.figures.coordinates import parallel_coordinates
+from harness.report.figures.importance import importance_bars
 from harness.report.findings import Findings
 
 
@@ -169,10 +174,79 @@ def _usage(found: Findings) -> Iterator[Panel]:
         yield Panel("the whole run", {"": usage.usage_over_time(usage_over_time(found.trials))})
 
 
+def _heat(found: Findings) -> Iterator[Panel]:
+    """Every method for every student over the plainest baseline, a panel per pair; and all arms against each other."""
+    plainest = found.compared[found.compared["baseline"] == found.compared["baseline"].head(1).squeeze()]
+    for (dataset, teacher), members in plainest.groupby(["dataset", "teacher"], dropna=False, sort=False):
+        pair = Pair(str(dataset), teacher if isinstance(teacher, str) else None)
+        arm = str(members["baseline_arm"].iloc[0])
+        yield Panel(f"points over {arm} · {pair_title(pair)}", {"": heat.methods_by_students(members, arm)})
+    for (dataset, teacher), members in found.pairwise.groupby(["dataset", "teacher"], dropna=False, sort=False):
+        pair = Pair(str(dataset), teacher if isinstance(teacher, str) else None)
+        title = f"row over column, mean over students · {pair_title(pair)}"
+        yield Panel(title, {"": heat.every_pair(members, found.look)})
+
+
+def _ranks(found: Findings) -> Iterator[Panel]:
+    for of in rankings(found.confirmed):
+        unit = counted(of.blocks, "student") if of.unit == "student" else f"{of.blocks} seeds of one student"
+        p = "" if of.p is None else f"; Friedman's {probability(of.p)}"
+        yield Panel(f"{of.key['dataset']}, over {unit}{p}", {"": ranks.critical_differences(of, found.look)})
+
+
+def _anytime(found: Findings) -> Iterator[Panel]:
+    if found.reference:
+        whole = bands(hypervolume_so_far(found.trials, found.reference), "hypervolume", ["dataset", "teacher", "arm"])
+        for pair in pairs(whole):
+            own = of_pair(whole, pair)
+            title = "hypervolume on validation, %"
+            yield Panel(f"hypervolume · {pair_title(pair)}", {"": anytime.anytime(own, found.look, title)})
+    best = best_so_far(found.together)
+    sizes = best.groupby("student")["params"].min()
+    by_student = bands(best, "best", ["dataset", "teacher", "student", "arm"])
+    by_student = by_student.assign(params=by_student["student"].map(sizes))
+    for pair in pairs(by_student):
+        members = of_pair(by_student, pair)
+        for student in students_in_order(members):
+            own = members[members["student"] == student]
+            figure = anytime.anytime(own, found.look, "best validation, %")
+            yield Panel(f"best so far · {student}", {"": figure})
+
+
+def _attainment(found: Findings) -> Iterator[Panel]:
+    surfaces = attainment(found.confirmed, {"accuracy": "max", found.size: "min"})
+    for pair in pairs(surfaces):
+        own = of_pair(surfaces, pair)
+        yield Panel(pair_title(pair), {"": attainment_surfaces(own, found.size, found.look)})
+
+
+def _selection(found: Findings) -> Iterator[Panel]:
+    known = found.curse.dropna(subset=["searched", "fresh"], how="all")
+    for dataset, members in known.groupby("dataset", sort=True):
+        left_out = len(members) - curse.MOST
+        note = f"{counted(left_out, 'finalist')} not shown." if left_out > 0 else ""
+        yield Panel(str(dataset), {"": curse.finalists(members, found.look)}, note)
+
+
+def _importance(found: Findings) -> Iterator[Panel]:
+    for arm in found.look:
+        own = found.importances[found.importances["arm"] == arm]
+        pooled = own[own["dataset"].isna()]
+        if len(pooled) > 1:
+            title = f"{arm}, {counted(int(pooled['n'].max()), 'config')}"
+            yield Panel(title, {"": importance_bars(own, found.look[arm])})
+
+
 SECTIONS: Mapping[str, Callable[[Findings], Iterator[Panel]]] = {
     "front": _front,
+    "attainment": _attainment,
     "differences": _differences,
+    "heat": _heat,
+    "ranks": _ranks,
+    "selection": _selection,
+    "anytime": _anytime,
     "history": _history,
+    "importance": _importance,
     "coordinates": _coordinates,
     "curves": _curves,
     "losses": _losses,

@@ -4,6 +4,7 @@
       study.yaml, study.json       what was asked: as written, and fully resolved
       trials/TRIAL-ATTEMPT.parquet one TrialRecord; its presence means that the trial ended
       epochs/TRIAL-ATTEMPT.parquet its EpochRecords, written before the trial's own file
+      looks/TRIAL-TIME.parquet     a LookRecord: a reproduction that read the test split again
       students/TRIAL.safetensors   weights of confirmed students
       checkpoints/TRIAL.pt         trials that run, or that pause at a rung
       wall_seconds.txt             how long drivers have run it
@@ -33,11 +34,11 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from harness.files import replacing, write_text_whole
-from harness.record import EpochRecord, Provenance, TrialRecord
+from harness.record import EpochRecord, LookRecord, Provenance, TrialRecord
 from harness.source import MissingError, UserError
 from harness.store.remote import Remote
 
-Record = TypeVar("Record", EpochRecord, TrialRecord)
+Record = TypeVar("Record", EpochRecord, TrialRecord, LookRecord)
 
 _SCALARS: dict[Any, pa.DataType] = {
     str: pa.string(),
@@ -76,7 +77,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
     return _SCALARS[hint]
 
 
-_SCHEMAS = {kind.__name__: arrow_schema(kind) for kind in (EpochRecord, TrialRecord)}
+_SCHEMAS = {kind.__name__: arrow_schema(kind) for kind in (EpochRecord, TrialRecord, LookRecord)}
 """Derived once: doing it for every record took most of the time of writing one."""
 
 
@@ -156,6 +157,17 @@ class Store:
         if self.remote:
             for path in paths:
                 self.remote.push(self.root, path)
+
+    def note_look(self, look: LookRecord) -> None:
+        """Puts a look at the test split on disk, and to the remote; it needs no lock, for its name is its own."""
+        path = self.root / "looks" / f"{look.trial_id}-{look.looked_at:%Y%m%dT%H%M%S%f}.parquet"
+        _write_whole(path, record_table([look], LookRecord))
+        self._push(path)
+
+    def looks(self) -> list[LookRecord]:
+        """Every look at the test split besides the confirmations' own, in order of their time."""
+        paths = sorted((self.root / "looks").glob("*.parquet"))
+        return sorted((look for path in paths for look in self._read(path, LookRecord)), key=lambda one: one.looked_at)
 
     def attempts(self) -> list[TrialRecord]:
         """Every attempt of every trial that ended, a trial's in their order; of a published study likewise."""
@@ -251,7 +263,7 @@ class Store:
         self._push(self.root / "study.yaml", self.root / "study.json")
 
 
-def record_table(records: Sequence[EpochRecord] | Sequence[TrialRecord], kind: type) -> pa.Table:
+def record_table(records: Sequence[Record], kind: type[Record]) -> pa.Table:
     """Records as the rows of an Arrow table of their kind's schema."""
     schema = _SCHEMAS[kind.__name__]
     maps = {field.name for field in schema if pa.types.is_map(field.type)}

@@ -42,7 +42,7 @@ TRIALS, EPOCHS, PROVENANCE, VERIFIED, REPORT = (
 WRITTEN_BY, RAN_ON = "written_by", "trials_ran_on"
 """What `surroundings` has: library → version, and field of `Provenance` → value → number of trials."""
 _LIBRARIES = ("pandas", "plotly", "pyarrow", "duckdb", "scipy")
-_WRITTEN: Any = {"compression": "zstd", "compression_level": 12, "write_page_checksum": True, "row_group_size": 2**20}
+WRITTEN: Any = {"compression": "zstd", "compression_level": 12, "write_page_checksum": True, "row_group_size": 20_000}
 """One file holds thousands of rows that are much alike, unlike a run's (see `parquet.py`)."""
 
 
@@ -71,7 +71,7 @@ def write_records(folder: Path, attempts: Sequence[TrialRecord], epochs: Sequenc
     for name, rows, kind in ((TRIALS, attempts, TrialRecord), (EPOCHS, epochs, EpochRecord)):
         table: pa.Table = record_table(rows, kind).replace_schema_metadata(STAMPED)
         with replacing(folder / name) as temporary:
-            pq.write_table(table, temporary, **_WRITTEN)
+            pq.write_table(table, temporary, **WRITTEN)
 
 
 def libraries() -> dict[str, str]:

@@ -20,18 +20,9 @@ def parallel_coordinates(of: Coordinates) -> go.Figure:
         _lines(figure, of, members, grade)
     for place, axis in enumerate(of.axes):
         _axis(figure, axis, place)
-    names = [_name(axis) for axis in of.axes]
-    figure.update_xaxes(
-        tickvals=list(range(len(names))),
-        ticktext=names,
-        range=[-0.18, len(names) - 1 + 0.55],
-        showgrid=False,
-        showline=False,
-        side="top",
-        tickangle=0,
-        ticks="",
-    )
-    figure.update_yaxes(visible=False, range=[-0.08, 1.08])
+    figure.update_xaxes(visible=False, range=[-0.12, len(of.axes) - 1 + 0.5])
+    figure.update_yaxes(visible=False, range=[-0.06, 1.06])
+    figure.update_layout(margin={"t": 44})
     figure.update_layout(hovermode="closest", meta={"lines": True})
     return figure
 
@@ -66,6 +57,18 @@ def _lines(figure: go.Figure, of: Coordinates, members: list[int], grade: int) -
 
 def _axis(figure: go.Figure, axis: Axis, place: int) -> None:
     figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": NEUTRAL, "width": 1}, layer="below")
+    figure.add_annotation(
+        x=place,
+        y=1.06,
+        yref="y",
+        yanchor="bottom",
+        xanchor="left" if place == 0 else "center",
+        xshift=-8 if place == 0 else 0,
+        text=_name(axis),
+        align="left" if place == 0 else "center",
+        showarrow=False,
+        font={"size": 11},
+    )
     for at, words in axis.ticks:
         figure.add_annotation(
             x=place, y=at, text=plain(words), showarrow=False, xanchor="left", xshift=5, font={"size": 10}

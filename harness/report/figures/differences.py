@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from harness.analysis.cells import arms_in_order, students_in_order
 from harness.analysis.comparison import ALIKE
 from harness.analysis.wording import counted, gain, probability
-from harness.report.canvas import canvas
+from harness.report.canvas import canvas, named_rows
 from harness.report.palette import NEUTRAL, Look, lines, plain
 
 
@@ -30,9 +30,7 @@ def forest(compared: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure:
     aside = 0.06 * max(max(ends) - min(ends), 0.1)
     figure.update_xaxes(range=[min(ends) - aside, max(ends) + aside])
     figure.update_xaxes(title=f"test points over {plain(compared['baseline_arm'].iloc[0])}")
-    figure.update_yaxes(
-        tickvals=list(range(len(labels))), ticktext=labels, range=[len(labels) - 0.4, -0.6], showgrid=False
-    )
+    named_rows(figure, labels)
     figure.update_layout(height=100 + 26 * len(labels), hovermode="closest")
     return figure
 

@@ -7,7 +7,7 @@ import pandas as pd
 from harness.analysis.cells import COMPARABLE, groups
 from harness.analysis.wording import count, duration, percent, plus_minus
 from harness.report.content import group_title
-from harness.report.table import Cell, Kind, Row, Table, amount, text
+from harness.report.table import Cell, Kind, Row, Table, amount, integer, text
 
 
 def confirmed_tables(confirmed: pd.DataFrame, front: pd.DataFrame) -> list[Table]:
@@ -28,13 +28,16 @@ def confirmed_tables(confirmed: pd.DataFrame, front: pd.DataFrame) -> list[Table
 def _columns(members: pd.DataFrame) -> list[tuple[str, Kind]]:
     with_teacher: list[tuple[str, Kind]] = [("teacher", "name")] if _has_teachers(members) else []
     with_latency: list[tuple[str, Kind]] = [("µs", "number")] if _has_latency(members) else []
+    with_looks: list[tuple[str, Kind]] = [("looks at test", "number")] if _has_looks(members) else []
     return [
         *(("rank", "number"), ("student", "name"), ("arm", "name")),
         *with_teacher,
         *(("test, %", "number"), ("sd", "number"), ("seeds", "number"), ("val., %", "number")),
         *(("params", "number"), ("MACs", "number")),
         *with_latency,
-        *(("train", "number"), ("front", "name"), ("reproduce", "code")),
+        *(("train", "number"), ("front", "name"), ("P(front), %", "number")),
+        *with_looks,
+        ("reproduce", "code"),
     ]
 
 
@@ -44,6 +47,11 @@ def _has_teachers(members: pd.DataFrame) -> bool:
 
 def _has_latency(members: pd.DataFrame) -> bool:
     return bool(members["latency"].notna().any())
+
+
+def _has_looks(members: pd.DataFrame) -> bool:
+    """Whether the test split was read again for any of the rows."""
+    return bool((members["looks"] > 1).any())
 
 
 def _row(row: pd.Series, members: pd.DataFrame, is_on_front: bool) -> Row:
@@ -62,6 +70,8 @@ def _row(row: pd.Series, members: pd.DataFrame, is_on_front: bool) -> Row:
         *([amount(count(row["latency"]), row["latency"])] if _has_latency(members) else []),
         amount(duration(row["train_seconds"]), row["train_seconds"]),
         text("yes" if is_on_front else ""),
+        amount(percent(row["on_front"], 0), row["on_front"], 100) if pd.notna(row["on_front"]) else Cell(""),
+        *([integer(row["looks"])] if _has_looks(members) else []),
         text(row["command"]),
     ]
     return Row(cells, str(row["config_id"]))

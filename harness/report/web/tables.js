@@ -5,7 +5,9 @@
    on a phone, a choice of the column to sort by. `data-value` is what a cell sorts by and what a CSV holds,
    `data-half` half the width of its interval. A row with `data-config` fires `pick` and listens to `picked`. */
 const tables = (() => {
-  const PAGE = 50;
+  const isNarrow = matchMedia("(max-width: 720px)").matches;
+  const PAGE = isNarrow ? 8 : 60, PAGE_OF_MANY = isNarrow ? 8 : 25;
+  const STEP = isNarrow ? 50 : 500;
 
   const read = (cell) => ({
     text: cell.textContent,
@@ -107,7 +109,7 @@ const tables = (() => {
       return { cells: [...row.cells].map(read), config: row.dataset.config, element: () => row };
     });
     for (const row of rows) row.words = row.cells.map(({ text }) => text).join(" ").toLowerCase();
-    let sorted = { column: null, way: 1 }, words = "", limit = PAGE, chosen = null;
+    let sorted = { column: null, way: 1 }, words = "", limit = given ? PAGE_OF_MANY : PAGE, chosen = null;
 
     const shown = () => {
       const kept = rows.filter(matcher(words));
@@ -121,7 +123,7 @@ const tables = (() => {
       body.replaceChildren(...visible.map((row) => row.element()));
       for (const row of body.rows) row.classList.toggle("picked", row.dataset.config === chosen);
       more.hidden = kept.length <= limit;
-      more.textContent = `Show ${Math.min(10 * PAGE, kept.length - limit)} more of ${kept.length}`;
+      more.textContent = `Show ${Math.min(STEP, kept.length - limit)} more of ${kept.length}`;
       said.textContent = kept.length < rows.length ? `${kept.length} of ${rows.length} rows` : "";
       heads.forEach((head, i) => {
         if (i === sorted.column) head.setAttribute("aria-sort", sorted.way > 0 ? "ascending" : "descending");
@@ -137,7 +139,7 @@ const tables = (() => {
     });
     const filter = element("input", { type: "search", placeholder: "Filter rows, such as ksan -w4" });
     filter.setAttribute("aria-label", "Filter rows");
-    filter.addEventListener("input", () => { words = filter.value; limit = PAGE; render(); });
+    filter.addEventListener("input", () => { words = filter.value; render(); });
     const choice = element("select", {}, element("option", { textContent: "Sort by …", value: "" }));
     choice.setAttribute("aria-label", "Sort by");
     columns.forEach(({ title }, i) => ["▲", "▼"].forEach((sign, k) =>
@@ -152,7 +154,7 @@ const tables = (() => {
       });
       return button;
     });
-    more.addEventListener("click", () => { limit += 10 * PAGE; render(); });
+    more.addEventListener("click", () => { limit += STEP; render(); });
     const tools = element("div", { className: "tools" }, ...(rows.length > 3 ? [filter, choice] : []), "Copy as", ...copies, said);
     table.closest(".scroll").before(tools);
     table.closest(".scroll").after(more);

@@ -29,7 +29,6 @@ _SURROUNDINGS = ["harness", "python", "torch", "machine", "device", "threads", "
 def claims(trials: pd.DataFrame) -> pd.DataFrame:
     """The confirmed rows of every attempt's trials (see `confirmed_rows`), with what else they claim.
 
-    looks           how often the test split was read for the row: once a seed, unless a trial ran again
     tuning_trials, tuning_seconds   trials of its arm's search for this student, and their training time
     weights         seed → SHA-256 of the student's weights
     teacher_digest  of its teacher's weights, "" for none
@@ -41,7 +40,7 @@ def claims(trials: pd.DataFrame) -> pd.DataFrame:
     rows = confirmed_rows(last.sort_values(["finished_at", "trial_id"], kind="stable"))
     searched = stamped[stamped["purpose"] == "search"]
     added = [_added(row, _of_row(stamped, row), searched) for _, row in rows.iterrows()]
-    columns = ["looks", "tuning_trials", "tuning_seconds", "weights", "teacher_digest", "test_images", "versions"]
+    columns = ["tuning_trials", "tuning_seconds", "weights", "teacher_digest", "test_images", "versions"]
     table = pd.concat([rows, pd.DataFrame(added, columns=columns, index=rows.index)], axis=1)
     return table.assign(lanes=lane_ids(table))
 
@@ -61,7 +60,6 @@ def _added(row: pd.Series, read: pd.DataFrame, searched: pd.DataFrame) -> dict[s
     latest = read.drop_duplicates("seed", keep="last")
     digests = sorted(set(latest["teacher_digest"].dropna()))
     return {
-        "looks": len(read),
         "tuning_trials": len(cell),
         "tuning_seconds": float(cell["train_seconds"].sum()),
         "weights": dict(zip(map(int, latest["seed"]), latest["student_digest"], strict=True)),

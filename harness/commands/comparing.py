@@ -64,11 +64,10 @@ def _rows(folders: list[Path]) -> pd.DataFrame:
 
     from harness.analysis.cells import distinct
     from harness.analysis.claims import claims
+    from harness.report.record import every_attempt
     from harness.store.parquet import Store
-    from harness.store.query import run_of
 
-    stores = [Store(folder) for folder in folders]
-    trials = [run_of(store.root, store.frozen_study() or {}, store.attempts()).trials for store in stores]
+    trials = [every_attempt(Store(folder)).trials for folder in folders]
     filled = [frame for frame in trials if len(frame)]
     rows = claims(distinct(pd.concat(filled, ignore_index=True))) if filled else pd.DataFrame()
     if rows.empty:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from harness.record import EpochRecord, TrialRecord
+from harness.record import EpochRecord, LookRecord, TrialRecord
 from harness.report.consistency import study_faults, trial_faults
 from harness.report.page import report_html
 from harness.report.record import read_record
@@ -28,6 +28,7 @@ from harness.source import UserError
 from harness.store.parquet import Store, read_records
 from harness.store.published import (
     EPOCHS,
+    LOOKS,
     PROVENANCE,
     REPORT,
     TRIALS,
@@ -112,14 +113,14 @@ def _file_faults(folder: Path, seal: Seal) -> Iterator[Fault]:
             )
     yield from (
         Fault(str(folder / name), "is missing, and no study is published without it")
-        for name in (TRIALS, EPOCHS, REPORT, "study.yaml", "study.json")
+        for name in (TRIALS, EPOCHS, LOOKS, REPORT, "study.yaml", "study.json")
         if name not in seal.files and name not in here
     )
 
 
 def _records(folder: Path, found: list[Fault]) -> tuple[list[TrialRecord], list[EpochRecord]]:
     """Every record; what cannot be read is noted."""
-    for name, kind in ((TRIALS, TrialRecord), (EPOCHS, EpochRecord)):
+    for name, kind in ((TRIALS, TrialRecord), (EPOCHS, EpochRecord), (LOOKS, LookRecord)):
         read_records(folder / name, kind)
     store = Store(folder)
     attempts = store.attempts()

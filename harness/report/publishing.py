@@ -69,7 +69,7 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
             shutil.copyfile(run_folder / file, folder / file)
         _copy_students(store, attempts, folder)
         epochs = _epochs(store)
-        write_records(folder, attempts, epochs)
+        write_records(folder, attempts, epochs, store.looks())
         write_text_whole(folder / REPORT, report_html(read_run(folder)))
         surroundings = {WRITTEN_BY: libraries(), RAN_ON: origins(run_of(folder, frozen, attempts).trials)}
         seal(folder, name, day, record_digests(attempts, epochs), surroundings)

@@ -25,10 +25,11 @@ download and open. For machines: [leaderboard.json](leaderboard.json).
 
 **How sure it is.** An accuracy is the mean on the test split over fresh seeds ± half its 95 % t interval; the search
 that chose a row never saw that split. Rows that share a rank (=) cannot be told apart (two-sided t at .05, paired over
-common seeds, uncorrected). *Looks* is how often the test split was read for a row: once a seed is the fewest. *Tuned*
-is what its arm's search cost for this student: trials and their training time. ◆ marks the front of accuracy against
-parameters. *Verified*: at level 0 the record is whole and consistent, at 1 stored students were scored again, at 2
-seeds were trained again; drift is what was found minus what is claimed, in points.
+common seeds, uncorrected). *Looks* is how often the test split was read for a seed of the row: after the first,
+somebody may have chosen by it. *Tuned* is what its arm's search cost for this student: trials and their training time.
+◆ marks the front of accuracy against parameters. *Verified*: at level 0 the record is whole and consistent, at 1
+stored students were scored again, at 2 seeds were trained again; drift is what was found minus what is claimed, in
+points.
 
 **How to repeat it.** In a checkout, with `make setup` done:
 
@@ -104,7 +105,7 @@ def _board(board: Board, record: Record) -> Iterator[str]:
             count(row["params"]),
             count(row["macs"]),
             f"{row['tuning_trials']}, {duration(row['tuning_seconds'])}",
-            str(row["looks"]) + (" (again)" if row["looks"] > row["n"] else ""),
+            str(row["looks"]),
             markdown(verified_in_words(record.verified(row))),
             f"`{row['config_id']}`",
         ]

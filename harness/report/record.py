@@ -6,8 +6,9 @@ rows up in. It is made of the published folders alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -126,7 +127,21 @@ def record_of(studies: Sequence[PublishedStudy]) -> Record:
 def read_study(folder: Path) -> PublishedStudy:
     """One published study; raises as `read_record`."""
     store = Store(folder)
-    study, attempts = store.frozen_study(), store.attempts()
-    if study is None or store.unread:
-        raise ValueError(f"{store.unread[0] if store.unread else folder / 'study.json'} cannot be read")
-    return PublishedStudy(run_of(folder, study, attempts), read_seal(folder), last_verified(read_verified(folder)))
+    run = every_attempt(store)
+    if store.unread:
+        raise ValueError(f"{store.unread[0]} cannot be read")
+    return PublishedStudy(run, read_seal(folder), last_verified(read_verified(folder)))
+
+
+def every_attempt(store: Store) -> Run:
+    """Every attempt of a run's or a published study's trials, each with all looks at the test split that its trial had.
+
+    Raises `MissingError` where no study is.
+    """
+    study = store.frozen_study()
+    if study is None:
+        raise MissingError(f"{store.root}: is no run, study.json is missing")
+    run = run_of(store.root, study, store.attempts())
+    seen = Counter(look.trial_id for look in store.looks())
+    seen.update(run.trials.loc[run.trials["test_accuracy"].notna(), "trial_id"])
+    return replace(run, trials=run.trials.assign(looks=[seen[id] for id in run.trials["trial_id"]]))

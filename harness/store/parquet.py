@@ -166,7 +166,8 @@ class Store:
 
     def looks(self) -> list[LookRecord]:
         """Every look at the test split besides the confirmations' own, in order of their time."""
-        paths = sorted((self.root / "looks").glob("*.parquet"))
+        published = self.root / "looks.parquet"
+        paths = [published] if published.exists() else sorted((self.root / "looks").glob("*.parquet"))
         return sorted((look for path in paths for look in self._read(path, LookRecord)), key=lambda one: one.looked_at)
 
     def attempts(self) -> list[TrialRecord]:

@@ -4,6 +4,7 @@
       study.yaml, study.json       what was asked: as written, and fully resolved
       trials.parquet               every attempt of every trial
       epochs.parquet               the epochs of each trial's last attempt
+      looks.parquet                looks at the test split after the confirmations' own
       students/TRIAL.safetensors   weights of confirmed students, where they are small
       report.html                  the report
       provenance.json              SHA-256 of each file above, a digest of each record, versions, machines
@@ -23,18 +24,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 import harness
 from harness.files import file_digest, replacing, write_text_whole
-from harness.record import EpochRecord, TrialRecord
+from harness.record import EpochRecord, LookRecord, TrialRecord
 from harness.spec import content_id
 from harness.store.parquet import STAMPED, record_table
 
-TRIALS, EPOCHS, PROVENANCE, VERIFIED, REPORT = (
+TRIALS, EPOCHS, LOOKS, PROVENANCE, VERIFIED, REPORT = (
     "trials.parquet",
     "epochs.parquet",
+    "looks.parquet",
     "provenance.json",
     "verified.json",
     "report.html",
@@ -66,12 +67,18 @@ class Seal:
         return content_id([self.study, self.records, {name: of for name, of in self.files.items() if name != REPORT}])
 
 
-def write_records(folder: Path, attempts: Sequence[TrialRecord], epochs: Sequence[EpochRecord]) -> None:
-    """Writes both Parquet files, each whole or absent."""
-    for name, rows, kind in ((TRIALS, attempts, TrialRecord), (EPOCHS, epochs, EpochRecord)):
-        table: pa.Table = record_table(rows, kind).replace_schema_metadata(STAMPED)
+def write_records(
+    folder: Path, attempts: Sequence[TrialRecord], epochs: Sequence[EpochRecord], looks: Sequence[LookRecord] = ()
+) -> None:
+    """Writes the three Parquet files, each whole or absent."""
+    tables = {
+        TRIALS: record_table(attempts, TrialRecord),
+        EPOCHS: record_table(epochs, EpochRecord),
+        LOOKS: record_table(looks, LookRecord),
+    }
+    for name, table in tables.items():
         with replacing(folder / name) as temporary:
-            pq.write_table(table, temporary, **WRITTEN)
+            pq.write_table(table.replace_schema_metadata(STAMPED), temporary, **_WRITTEN)
 
 
 def libraries() -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.record import LookRecord
 from harness.report import publishing
 from harness.report.integrity import faults
 from harness.report.publishing import UnpublishableError, publish, rewrite
@@ -34,7 +35,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_published_folder_holds_all_that_it_must(published: Path) -> None:
     here = {path.name for path in (published / "tiny").iterdir()}
-    files = {"study.yaml", "study.json", "trials.parquet", "epochs.parquet", "report.html", "provenance.json"}
+    files = {"study.yaml", "study.json", "trials.parquet", "epochs.parquet", "looks.parquet"}
+    files |= {"report.html", "provenance.json"}
     assert here == files | {"students", "verified.json"}
     assert {path.name for path in published.iterdir()} == {"tiny", "README.md", "index.html", "leaderboard.json"}
 
@@ -51,7 +53,7 @@ def test_a_row_carries_all_that_somebody_needs_to_doubt_it(published: Path) -> N
         assert row["low"] is None or row["low"] < row["accuracy"] < row["high"]
         assert row["tuning_trials"] == 4
         assert row["tuning_seconds"] > 0
-        assert row["looks"] == 2
+        assert row["looks"] == 1
         assert row["lanes"][0]["rank"] >= 1
         assert row["verified"]["level"] == 0
 
@@ -162,3 +164,20 @@ def test_pages_are_not_made_of_a_record_that_was_changed(published: Path, tmp_pa
     (reports / "tiny" / "study.yaml").write_text("a: 1")
     with pytest.raises(UnpublishableError, match=r"study\.yaml: was changed"):
         rewrite(reports)
+
+
+def test_a_second_look_at_the_test_split_is_published_with_its_row(tmp_path: Path) -> None:
+    trials = sample_trials()
+    run = write_run(tmp_path / "runs" / "sample", trials, SAMPLE)
+    seen = next(one for one in trials if one.test_accuracy is not None)
+    assert seen.test_accuracy is not None
+    looked = LookRecord(
+        *("sample", seen.trial_id, seen.config_id, seen.seed, "reproduction", seen.finished_at),
+        *(seen.test_accuracy, seen.test_images, seen.provenance),
+    )
+    Store(run).note_look(looked)
+    publish(run, tmp_path / "reports", DAY)
+    record = read_record(tmp_path / "reports")
+    assert record.rows.set_index("config_id")["looks"].to_dict()[seen.config_id] == 2
+    assert sorted(record.rows["looks"]) == [1] * 11 + [2]
+    assert faults(tmp_path / "reports") == []

@@ -78,7 +78,7 @@ def write_records(
     }
     for name, table in tables.items():
         with replacing(folder / name) as temporary:
-            pq.write_table(table.replace_schema_metadata(STAMPED), temporary, **_WRITTEN)
+            pq.write_table(table.replace_schema_metadata(STAMPED), temporary, **WRITTEN)
 
 
 def libraries() -> dict[str, str]:

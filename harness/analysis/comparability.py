@@ -143,7 +143,11 @@ def lanes(rows: pd.DataFrame) -> list[Lane]:
             labels = sorted(set(own["teacher"].dropna()))
             told = {**key, "teacher": " and ".join(labels), "teacher_digest": digest}
             found.append(Lane(content_id([*map(str, key.values()), digest])[:8], told, own))
-    return sorted(found, key=lambda lane: (str(lane.key["dataset"]), str(lane.key["teacher"]), lane.id))
+    return sorted(found, key=_in_order)
+
+
+def _in_order(lane: Lane) -> tuple[str, int, str, str]:
+    return str(lane.key["dataset"]), int(str(lane.key["epochs"])), str(lane.key["teacher"]), lane.id
 
 
 def lane_ids(rows: pd.DataFrame) -> pd.Series:

@@ -97,7 +97,7 @@ def test_what_names_nothing_is_told(name: str, told: str, rows: pd.DataFrame) ->
 
 
 def test_two_kinds_are_not_compared(rows: pd.DataFrame) -> None:
-    with pytest.raises(UserError, match="ksan an arm and sample a study; give two of a kind"):
+    with pytest.raises(UserError, match="ksan is an arm and sample a study; give two of a kind"):
         versus(side(rows, "ksan"), side(rows, "sample"))
 
 

@@ -61,7 +61,9 @@ def side(rows: pd.DataFrame, asked: str) -> Side:
 
     Raises `MissingError` where it means nothing or several rows.
     """
-    study, _, name = asked.rpartition("/")
+    study, _, name = asked.partition("/")
+    if study not in set(rows["study"]) or not name:  # an arm may have a / in its name
+        study, name = "", asked
     within = rows[rows["study"] == study] if study else rows
     if not study and asked in set(rows["study"]):
         return Side("study", asked, rows[rows["study"] == asked])

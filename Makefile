@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup demo test lint types clean
+.PHONY: setup demo test lint types verify clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,9 @@ lint: setup
 
 types: setup
 	$(VENV)/bin/mypy
+
+verify: setup
+	$(VENV)/bin/harness verify --level 0
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.pareto import hypervolume
+from harness.analysis.hypervolume import hypervolume
 from harness.record import EpochRecord, TrialRecord
 from harness.search.agenda import Agenda
 from harness.store.parquet import Store, now

@@ -2,6 +2,7 @@
 
     EpochRecord   one row per epoch of a trial   (a value on validation at epoch 12 of 60)
     TrialRecord   one row per trial, at its end  (a value with its fidelity, seeds and provenance)
+    LookRecord    one row per further look at the test split, after the confirmation's own
 
 Accuracies are fractions in [0, 1], times are seconds, sizes are counts. Minimising, percent signs and
 rounding belong to whoever shows a number. The Arrow schema of the store derives from these classes.
@@ -134,3 +135,22 @@ class TrialRecord:
     def is_full_length(self) -> bool:
         """Whether the trial completed its whole schedule: only such trials may stand on a front."""
         return self.status == "completed" and self.epochs_done == self.epochs
+
+
+@dataclass(frozen=True)
+class LookRecord:
+    """One look at the test split besides the confirmation's, whose look its own TrialRecord tells."""
+
+    study: str
+    trial_id: str
+    config_id: str
+    seed: int
+    reason: Literal["reproduction"]
+    looked_at: datetime
+    test_accuracy: float
+    test_images: int
+    provenance: Provenance | None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.test_accuracy <= 1:
+            raise ValueError(f"an accuracy of {self.test_accuracy}; it is a fraction between 0 and 1")

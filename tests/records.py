@@ -16,10 +16,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.record import EpochRecord, Provenance, Purpose, TrialRecord
+from harness.record import EpochRecord, LookRecord, Provenance, Purpose, TrialRecord
 from harness.spec import content_id
 from harness.store.parquet import Store
-from harness.store.query import read_run
+from harness.store.query import Run, read_run, run_of
 
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 PROVENANCE = Provenance(
@@ -108,6 +108,21 @@ def trial(
 def confirmations(accuracies: dict[int, float], **kind: Any) -> list[TrialRecord]:
     """One confirmation trial per seed, each with its test accuracy."""
     return [trial(purpose="confirmation", seed=seed, test=value, **kind) for seed, value in accuracies.items()]
+
+
+def look(at: TrialRecord, when: datetime) -> LookRecord:
+    """A reproduction of a confirmed trial, which read the test split again."""
+    return LookRecord(
+        study=at.study,
+        trial_id=at.trial_id,
+        config_id=at.config_id,
+        seed=at.seed,
+        reason="reproduction",
+        looked_at=when,
+        test_accuracy=at.test_accuracy or 0.0,
+        test_images=at.test_images,
+        provenance=at.provenance,
+    )
 
 
 def failed(of: TrialRecord, error: str = "RuntimeError", message: str = "out of memory") -> TrialRecord:
@@ -240,3 +255,55 @@ def _teacher() -> TrialRecord:
         purpose="teacher", arm="teacher", student="resnet20-w16", teacher=None, proposal=None, validation=0.985
     )
     return replace(network, method="scratch", trial_id=content_id("resnet20-w16"), train_seconds=66.0)
+
+
+def large_run(configs: int = 125, students: int = 4) -> Run:
+    """A study of 5 arms whose settings matter, as it is read: with the defaults 5,101 trials and 10 epochs each.
+
+    Learning rate and the weight of the first loss decide; a twentieth of the configs diverges, a tenth is stopped.
+    """
+    rng, clock, trials = random.Random(5), 0.0, [_teacher()]
+    for size in range(1, students + 1):
+        for arm in ("scratch", "kd", "at", "anc", "ksan"):
+            kind: dict[str, Any] = {"arm": arm, "student": f"resnet8-w{2 * size}"}
+            kind["teacher"] = None if arm == "scratch" else "resnet20-w16"
+            best: tuple[float, int] = (0.0, 0)
+            for proposal in range(configs):
+                rate, weight = 0.03 * (0.5 / 0.03) ** rng.random(), 2 * 50 ** rng.random()
+                shape = rng.choice(["cosine", "step"])
+                point = {"training.learning_rate": f"{rate}", "training.schedule": f'"{shape}"'}
+                if arm != "scratch":
+                    point["method.weights.logits"] = f"{weight}"
+                level = 0.9 + 0.02 * size - 0.05 * math.log(rate / 0.12) ** 2 * 0.5
+                level -= 0.01 * math.log(weight / 20) ** 2 * (arm != "scratch")
+                fate = rng.random()
+                for seed in range(2):
+                    clock += 4.0
+                    value = round(min(0.995, max(0.1, level + rng.gauss(0, 0.006))) * 400) / 400
+                    one = trial(**kind, proposal=proposal, seed=seed, validation=value, after=clock, seconds=6.0 + size)
+                    one = replace(one, point=point, params=1_400 * size**2, macs=210_000 * size**2)
+                    one = diverged(one) if fate < 0.05 else stopped(one) if fate < 0.15 and seed else one
+                    trials.append(one)
+                best = max(best, (level, proposal)) if fate >= 0.15 else best
+            for seed in STUDY["confirm"]["seeds"]:
+                clock += 4.0
+                value = round((best[0] + random.Random(seed).gauss(0, 0.004) + rng.gauss(0, 0.003)) * 997) / 997
+                one = trial(
+                    **kind,
+                    purpose="confirmation",
+                    proposal=best[1],
+                    seed=seed,
+                    validation=value,
+                    test=min(1.0, value),
+                    after=clock,
+                )
+                trials.append(replace(one, params=1_400 * size**2, macs=210_000 * size**2))
+    epochs = [row for one in trials for row in epochs_of(one, rng) if row.epoch % 2 == 0]
+    space: dict[str, Any] = {"training.learning_rate": {"float": [0.03, 0.5], "log": True}}
+    space["training.schedule"] = {"choice": ["cosine", "step"]}
+    weighted = {**space, "method.weights.logits": {"float": [2, 100], "log": True}}
+    arms = [{"method": {"name": name}, "space": weighted} for name in ("kd", "at", "anc", "ksan")]
+    declared: dict[str, Any] = {"arms": [{"method": {"name": "scratch"}, "space": space}, *arms]}
+    declared["reference"] = {"accuracy": 0.5, "params": 50_000}
+    run = run_of(Path("large"), {**STUDY, **declared, "name": "large"}, trials)
+    return replace(run, epochs=pd.DataFrame([vars(row) for row in epochs]))

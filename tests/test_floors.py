@@ -1,6 +1,7 @@
 """The map of the house: a file imports only from lower floors, and rooms on one floor ignore each other.
 
-7  cli.py
+8  cli.py
+7  commands/
 6  search/
 5  study/
 4  train/   report/
@@ -40,10 +41,13 @@ FLOORS = {
     "report": 4,
     "study": 5,
     "search": 6,
-    "cli": 7,
+    "commands": 7,
+    "cli": 8,
 }
 MAKING = {"data", "models", "distill", "train", "study", "search"}
 TELLING = {"store", "analysis", "report"}
+WEIGHS = "harness.analysis.importance"
+"""The one file of the telling tower that imports Optuna, inside its functions."""
 HEAVY = {"torch", "torchvision", "ray", "optuna", "pandas", "plotly", "pyarrow", "duckdb", "sklearn", "scipy"}
 
 
@@ -142,7 +146,8 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 @pytest.mark.parametrize("module", [module for module in modules() if room(module) in TELLING])
 def test_the_telling_tower_knows_records_and_not_how_they_are_made(module: str) -> None:
     for imported in imports(modules()[module]):
-        assert top(imported) not in {"torch", "torchvision", "ray", "optuna"}, f"{module} imports {imported}"
+        barred = {"torch", "torchvision", "ray", *(["optuna"] if module != WEIGHS else [])}
+        assert top(imported) not in barred, f"{module} imports {imported}"
         assert room(imported) not in MAKING, f"{module} imports {imported}"
 
 
@@ -156,21 +161,38 @@ def test_one_file_imports_ray() -> None:
     assert [m for m, path in modules().items() if "ray" in map(top, imports(path))] == ["harness.search.ray_tune"]
 
 
-def test_optuna_stays_in_the_search() -> None:
-    assert {room(m) for m, path in modules().items() if "optuna" in map(top, imports(path))} == {"search"}
+def test_optuna_stays_in_the_search_and_where_it_weighs_hyper_parameters() -> None:
+    users = {m for m, path in modules().items() if "optuna" in map(top, imports(path))}
+    assert {m for m in users if room(m) != "search"} == {WEIGHS}
 
 
-def test_the_command_line_imports_nothing_heavy_at_its_top() -> None:
-    found = set(imports(PACKAGE / "cli.py", everywhere=False))
+def test_what_weighs_hyper_parameters_loads_optuna_when_asked_and_never_torch() -> None:
+    assert loaded_by(WEIGHS) & {"torch", "ray", "optuna", "sklearn"} == set()
+    assert loaded_by("optuna.importance") & {"torch", "ray"} == set()
+
+
+COMMANDS = [path for path in sorted((PACKAGE / "commands").glob("*.py")) if path.stem != "verifying"]
+"""All but what `verify` imports once it computes."""
+
+
+@pytest.mark.parametrize("path", [PACKAGE / "cli.py", *COMMANDS], ids=lambda path: path.stem)
+def test_the_command_line_imports_nothing_heavy_at_its_top(path: Path) -> None:
+    found = set(imports(path, everywhere=False))
     assert {top(module) for module in found} & HEAVY == set()
-    assert {room(module) for module in found} <= {None, "source", "spec", "record"}
+    assert {room(module) for module in found} <= {None, "source", "spec", "record", "commands"}
 
 
 def test_help_loads_nothing_heavy() -> None:
     assert loaded_by("harness.cli") & HEAVY == set()
 
 
-@pytest.mark.parametrize("module", ["harness.report.page", "harness.report.leaderboard", "harness.store.query"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("harness.report.page", "harness.report.leaderboard", "harness.store.query"),
+        *("harness.report.publishing", "harness.report.integrity", "harness.report.versus", "harness.commands.record"),
+    ],
+)
 def test_a_report_needs_neither_torch_nor_ray(module: str) -> None:
     assert loaded_by(module) & {"torch", "ray", "optuna", "sklearn", "torchvision"} == set()
 

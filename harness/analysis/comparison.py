@@ -34,25 +34,25 @@ def differences(confirmed: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, object]] = []
     for _, comparable in groups(confirmed, COMPARABLE):
-        speakers = _speakers(comparable)
+        spoken = speakers(comparable)
         for baseline in BASELINES:
-            rows += corrected(_against(baseline, speakers))
+            rows += corrected(_against(baseline, spoken))
     table = pd.DataFrame(rows, columns=_COLUMNS)
     return table.astype(dict.fromkeys(["difference", "low", "high", "p", "p_holm"], float))
 
 
-def _speakers(confirmed: pd.DataFrame) -> pd.DataFrame:
+def speakers(confirmed: pd.DataFrame) -> pd.DataFrame:
     """One confirmed row per cell: the one with the best validation mean from the search."""
     best_first = confirmed.sort_values(["validation", "config_id"], ascending=[False, True])
     return best_first.drop_duplicates(["study", "dataset", "teacher", "student", "arm"])
 
 
-def _against(baseline: str, speakers: pd.DataFrame) -> list[dict[str, object]]:
+def _against(baseline: str, spoken: pd.DataFrame) -> list[dict[str, object]]:
     """The comparisons of one family, each config pair once; a baseline is not compared with itself."""
     found: dict[tuple[object, object], dict[str, object]] = {}
     known = BASELINES[: BASELINES.index(baseline) + 1]
-    for pair in pairs(speakers):
-        members = of_pair(speakers, pair)
+    for pair in pairs(spoken):
+        members = of_pair(spoken, pair)
         for student in students_in_order(members):
             cells = members[members["student"] == student]
             theirs = cells[cells["method"] == baseline].head(1)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.analysis.cells import CELL, COMPARABLE, full_length, groups, microseconds, with_fingerprint
+from harness.analysis.cells import CELL, COMPARABLE, with_fingerprint
 
 _COLUMNS = [
     *("study", *CELL, "method", "config_id", "proposal"),
-    *("accuracy", "n", "ended", "replicates", "is_whole", "params", "macs", "latency"),
-    *("train_seconds", "finished_at", "evidence"),
+    *("accuracy", "sd", "n", "ended", "replicates", "is_whole", "params", "macs", "latency"),
+    *("train_seconds", "device_seconds", "finished_at", "evidence"),
     *COMPARABLE[1:],
 ]
 
@@ -21,34 +21,37 @@ _COLUMNS = [
 def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     """One row per config that the search ran, in order of its end.
 
-    `accuracy` is the mean on validation over the `n` full-length replicates of `ended`; NaN where there is
-    none. `is_whole` says that every replicate has a value: none diverged, failed or was stopped, and none was
-    left out since the search gave the config up before. A mean over the survivors alone would flatter the
-    config. `latency` is as of `microseconds`. `train_seconds` is the sum over all replicates.
+    `accuracy` is the mean on validation over the `n` full-length replicates of `ended`, `sd` their sample sd; NaN
+    where there is none. `is_whole` says that every replicate has a value: none diverged, failed or was stopped, and
+    none was left out since the search gave the config up before. A mean over the survivors alone would flatter the
+    config. `latency` is as of `microseconds`. `train_seconds` and `device_seconds` are sums over all replicates.
     """
     searched = with_fingerprint(trials[trials["purpose"] == "search"])
-    rows = [_config(members) for _, members in groups(searched, ["study", *CELL, "config_id", *COMPARABLE[1:]])]
-    return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["finished_at", "config_id"], ignore_index=True)
-
-
-def _config(members: pd.DataFrame) -> dict[str, object]:
-    done = full_length(members)
-    valued = done[done["validation_accuracy"].notna()]
-    last = members.iloc[-1]
-    return {
-        **{name: last[name] for name in ["study", *CELL, "method", "config_id", "proposal", *COMPARABLE[1:]]},
-        "accuracy": float(valued["validation_accuracy"].mean()) if len(valued) else float("nan"),
-        "n": len(valued),
-        "ended": len(members),
-        "replicates": max(int(last["replicates"]), len(members)),
-        "is_whole": len(valued) == max(int(last["replicates"]), len(members)),
-        "params": int(members["params"].max()),
-        "macs": int(members["macs"].max()),
-        "latency": microseconds(members),
-        "train_seconds": float(members["train_seconds"].sum()),
-        "finished_at": members["finished_at"].max(),
-        "evidence": "validation",
-    }
+    is_done = (searched["status"] == "completed") & (searched["epochs_done"] == searched["epochs"])
+    valued = searched.assign(
+        value=searched["validation_accuracy"].astype(float).where(is_done),
+        latency=1e6 * pd.to_numeric(searched["latency"]).astype(float),
+    )
+    by = valued.groupby(["study", *CELL, "config_id", *COMPARABLE[1:]], dropna=False, sort=False)
+    table = by.agg(
+        method=("method", "last"),
+        proposal=("proposal", "last"),
+        accuracy=("value", "mean"),
+        sd=("value", "std"),
+        n=("value", "count"),
+        ended=("trial_id", "size"),
+        replicates=("replicates", "last"),
+        params=("params", "max"),
+        macs=("macs", "max"),
+        latency=("latency", "median"),
+        train_seconds=("train_seconds", "sum"),
+        device_seconds=("device_seconds", "sum"),
+        finished_at=("finished_at", "max"),
+    ).reset_index()
+    table["teacher"] = table["teacher"].astype("object").where(table["teacher"].notna(), None)
+    replicates = table[["replicates", "ended"]].max(axis=1).astype(int)
+    table = table.assign(replicates=replicates, is_whole=table["n"] == replicates, evidence="validation")
+    return table[_COLUMNS].sort_values(["finished_at", "config_id"], ignore_index=True)
 
 
 def whole_configs(configs: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from harness.analysis.cells import CELL
+from harness.analysis.cells import CELL, full_length
 
 STATUSES = ["completed", "stopped", "diverged", "failed"]
 PURPOSES = ["teacher", "search", "confirmation"]
@@ -61,3 +61,9 @@ def seeds_by_purpose(trials: pd.DataFrame) -> dict[str, list[int]]:
         for purpose in PURPOSES
         if (trials["purpose"] == purpose).any()
     }
+
+
+def training_seconds(trials: pd.DataFrame) -> dict[str, float]:
+    """Search config → what training it once takes: the mean over its full-length trials, in seconds."""
+    whole = full_length(trials[trials["purpose"] == "search"])
+    return {str(config): float(value) for config, value in whole.groupby("config_id")["train_seconds"].mean().items()}

@@ -1,4 +1,4 @@
-"""The front: what no other row beats on every objective at once, and how much it dominates.
+"""The front: what no other row beats on every objective at once.
 
 Everything here minimises. Directions are translated once, by `costs`, at the edge.
 Dominance as in Deb et al. 2002 (NSGA-II): no worse anywhere and better somewhere; equal rows do not
@@ -30,12 +30,31 @@ def costs(values: npt.ArrayLike, directions: Sequence[Direction]) -> Costs:
 
 
 def is_dominated(table: Costs) -> npt.NDArray[np.bool_]:
-    """For every row of costs, whether another row is no worse anywhere and better somewhere."""
+    """For every row of costs, whether another row is no worse anywhere and better somewhere.
+
+    One or two objectives take O(n log n), more take O(n · front).
+    """
+    if table.shape[1] > 2:
+        return _is_dominated_in_many(table)
+    x, y = table[:, 0], table[:, -1]
+    order = np.lexsort((y, x))
+    lowest = np.minimum.accumulate(y[order])
+    first = np.searchsorted(x[order], x[order], side="left")  # the first row that is as small
+    before = np.where(first > 0, lowest[first - 1], np.inf)  # the least y of all that are smaller
     dominated = np.zeros(len(table), dtype=bool)
-    for index, row in enumerate(table):
-        no_worse = (table <= row).all(axis=1)
-        better = (table < row).any(axis=1)
-        dominated[index] = bool((no_worse & better).any())
+    dominated[order] = (before <= y[order]) | (y[order][first] < y[order])
+    return dominated
+
+
+def _is_dominated_in_many(table: Costs) -> npt.NDArray[np.bool_]:
+    """In lexicographic order a row is dominated only by one before it, and then by one that stands."""
+    dominated = np.zeros(len(table), dtype=bool)
+    standing = np.empty((0, table.shape[1]))
+    for index in np.lexsort(table.T[::-1]):
+        row = table[index]
+        dominated[index] = bool(((standing <= row).all(axis=1) & (standing < row).any(axis=1)).any())
+        if not dominated[index]:
+            standing = np.vstack([standing, row])
     return dominated
 
 
@@ -64,21 +83,3 @@ def objectives_of(study: Mapping[str, object], known: Sequence[str]) -> dict[str
     named: Mapping[str, Direction] = asked if isinstance(asked, Mapping) else {}
     found = {name: way for name, way in named.items() if name in known and way in ("max", "min")}
     return found if len(found) > 1 else {"accuracy": "max", "params": "min"}
-
-
-def hypervolume(table: Costs, reference: Sequence[float]) -> float:
-    """The area that two-objective costs dominate below a declared reference point, exactly.
-
-    A row that is no better than the reference in both objectives adds nothing. The unit is the product
-    of the two objectives' units.
-    """
-    if table.shape[1] != 2:
-        raise ValueError(f"hypervolume is exact for 2 objectives, not for {table.shape[1]}")
-    width, height = reference
-    inside = table[(table[:, 0] < width) & (table[:, 1] < height)]
-    area, floor = 0.0, height
-    for x, y in inside[np.lexsort((inside[:, 1], inside[:, 0]))]:
-        if y < floor:
-            area += float((width - x) * (floor - y))
-            floor = float(y)
-    return area

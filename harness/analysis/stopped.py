@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.analysis.cells import CELL, groups
+from harness.analysis.cells import CELL
 
 RUNG, BUDGET = "rung", "budget"
 _SPENT = "the budget was spent"
 """What records say of the second kind; of the first they name the rung and the accuracy there."""
-_COLUMNS = [*CELL, "method", "params", "epoch", "epochs", "why", "configs", "trained", "saved"]
+_COLUMNS = [*CELL, "method", "epoch", "epochs", "why", "params", "configs", "trained", "saved"]
 
 
 def given_up(trials: pd.DataFrame) -> pd.DataFrame:
@@ -21,33 +21,44 @@ def given_up(trials: pd.DataFrame) -> pd.DataFrame:
 
     `why` is `rung`, or `budget` where what was running paused when the budget was spent.
     """
-    rows = [
-        row
-        for _, cell in groups(trials, ["study", *CELL])
-        for _, members in groups(cell[cell["purpose"] == "search"], ["config_id", "proposal"])
-        if (row := _given_up(members, bool((cell["purpose"] == "confirmation").any())))
-    ]
-    table = pd.DataFrame(rows, columns=_COLUMNS)
-    keys = [*CELL, "method", "epoch", "epochs", "why"]
-    by = table.groupby(keys, dropna=False, sort=True, as_index=False)
-    return pd.DataFrame(
-        by.agg(params=("params", "min"), configs=("configs", "sum"), trained=("trained", "sum"), saved=("saved", "sum"))
+    table = _configs(trials).groupby([*CELL, "method", "epoch", "epochs", "why"], dropna=False, sort=True)
+    summed = table.agg(
+        params=("params", "min"), configs=("config_id", "size"), trained=("trained", "sum"), saved=("saved", "sum")
+    ).reset_index()
+    summed["teacher"] = summed["teacher"].astype("object").where(summed["teacher"].notna(), None)
+    return summed[_COLUMNS]
+
+
+def _configs(trials: pd.DataFrame) -> pd.DataFrame:
+    """The configs that were given up, with the epoch, the reason, and the epochs trained and not trained."""
+    search = ["study", *CELL]
+    confirmed = trials["purpose"].eq("confirmation").groupby([trials[name] for name in search], dropna=False)
+    searched = trials.assign(
+        is_over=confirmed.transform("any"),
+        is_stopped=trials["status"] == "stopped",
+        is_completed=trials["status"] == "completed",
+        is_spent=trials["stopped_because"] == _SPENT,
+        stopped_at=trials["epochs_done"].where(trials["status"] == "stopped"),
+    )[trials["purpose"] == "search"]
+    table = searched.groupby([*search, "config_id", "proposal"], dropna=False, sort=False).agg(
+        method=("method", "first"),
+        params=("params", "first"),
+        epochs=("epochs", "first"),
+        replicates=("replicates", "first"),
+        seeds=("trial_id", "size"),
+        is_over=("is_over", "first"),
+        is_stopped=("is_stopped", "any"),
+        is_completed=("is_completed", "all"),
+        is_spent=("is_spent", "any"),
+        last=("epochs_done", "max"),
+        stopped_at=("stopped_at", "max"),
+        trained=("epochs_done", "sum"),
     )
-
-
-def _given_up(members: pd.DataFrame, is_over: bool) -> dict[str, object] | None:
-    """What was saved with one config; None for one that was not given up."""
-    stopped = members[members["status"] == "stopped"]
-    first, replicates = members.iloc[0], max(int(members["replicates"].iloc[0]), len(members))
-    is_dropped = is_over and len(members) < replicates and (members["status"] == "completed").all()
-    if stopped.empty and not is_dropped:
-        return None
-    trained = int(members["epochs_done"].sum())
-    return {
-        **{name: first[name] for name in [*CELL, "method", "params", "epochs"]},
-        "epoch": int((members if stopped.empty else stopped)["epochs_done"].max()),
-        "why": BUDGET if (stopped["stopped_because"] == _SPENT).any() else RUNG,
-        "configs": 1,
-        "trained": trained,
-        "saved": replicates * int(first["epochs"]) - trained,
-    }
+    replicates = table[["replicates", "seeds"]].max(axis=1)
+    is_dropped = table["is_over"] & (table["seeds"] < replicates) & table["is_completed"]
+    table = table.assign(
+        epoch=table["stopped_at"].fillna(table["last"]).astype(int),
+        why=table["is_spent"].map({True: BUDGET, False: RUNG}),
+        saved=replicates * table["epochs"] - table["trained"],
+    )
+    return table[table["is_stopped"] | is_dropped].reset_index()

@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 from harness.report.palette import NEUTRAL
 
 GRID = "rgba(128,128,128,0.22)"
+MANY = 1500
+"""Marks in a figure from which it is drawn by WebGL, where the browser has it."""
 
 
 def canvas(height: int) -> go.Figure:
@@ -50,3 +52,16 @@ def log_range(values: Sequence[float], margin: float) -> tuple[float, float]:
     low, high = (math.log10(edge) for edge in (min(values, default=1.0), max(values, default=10.0)))
     aside = margin * max(high - low, 0.5)
     return low - aside, high + aside
+
+
+def time_unit(longest: float, what: str) -> tuple[str, float]:
+    """How an axis that reaches so many seconds is titled, and its unit's share of one second."""
+    if longest < 120:
+        return f"{what}, s", 1.0
+    return (f"{what}, min", 1 / 60) if longest < 7200 else (f"{what}, h", 1 / 3600)
+
+
+def named_rows(figure: go.Figure, names: Sequence[str]) -> None:
+    """Names the rows of a figure that has a row for each, the first at the top."""
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=list(names), range=[len(names) - 0.4, -0.6])
+    figure.update_yaxes(showgrid=False)

@@ -15,6 +15,10 @@ _SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "star
 _GLYPHS = ["●", "■", "▲", "◆", "▼", "★", "✖", "✚"]
 _DASHES = ["solid", "dash", "dot", "dashdot", "longdash"]
 NEUTRAL = "#858585"
+DIVERGING = [[0.0, "#d98c3f"], [0.25, "#efc48f"], [0.5, "#f4f4f2"], [0.75, "#8fc1e3"], [1.0, "#3d8fc6"]]
+"""From worse over none to better: orange and blue, light enough for dark text."""
+GRADES = ["#8d8f9a", "#6f8fb0", "#3f8fc4", "#0f86b8", "#d08a1d", "#d55e00"]
+"""From the worst to the best: grey over blue to vermilion, told apart by the colour-blind on white and on black."""
 
 
 @dataclass(frozen=True)
@@ -53,3 +57,11 @@ def plain(text: object) -> str:
 def lines(*texts: str) -> str:
     """Texts that are already plain, one below the other in a hover label."""
     return "<br>".join(texts)
+
+
+PURPOSES = {
+    "teacher": Look("#858585", "circle", "●", "solid"),
+    "search": Look("#0080c8", "square", "■", "solid"),
+    "confirmation": Look("#d55e00", "diamond", "◆", "solid"),
+}
+"""How the purposes of trials look, where arms are not told apart."""

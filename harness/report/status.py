@@ -24,7 +24,7 @@ from harness.record import TrialRecord
 from harness.report.leaderboard import Board, boards_of, printable
 from harness.store.live import RunningTrial, age, is_running, read_live
 from harness.store.parquet import Store, now
-from harness.store.query import Run, run_of
+from harness.store.query import Run, device_share, run_of
 
 State = Literal["running", "stopped", "finished"]
 ENDINGS = ("completed", "stopped", "diverged", "failed")
@@ -154,12 +154,9 @@ def _rows(board: Board) -> list[OnFront]:
 
 def _budgets(study: dict[str, Any], trials: list[TrialRecord], store: Store) -> list[Limit]:
     """The hours so far, with their limits, and the epochs of the search that spent most where they are limited."""
-    search, resources = study.get("search") or {}, study.get("resources") or {}
-    limits = search.get("budget") or {}
-    gpus = resources.get("gpus_per_trial")
-    share = 1 if gpus == "auto" else gpus or resources.get("cpus_per_trial") or 1
+    limits = (study.get("search") or {}).get("budget") or {}
     searched = [trial for trial in trials if trial.purpose == "search"]
-    device = share * sum(trial.wall_seconds for trial in searched) / _HOUR
+    device = device_share(study) * sum(trial.wall_seconds for trial in searched) / _HOUR
     found = [
         Limit("hours on the wall", store.wall_seconds() / _HOUR, limits.get("wall_hours")),
         Limit("hours of devices, search", device, limits.get("device_hours")),

@@ -23,7 +23,10 @@ from harness.study.plan import Plan
 
 PLACES = ("data.path", "data.folder", "data.workers", "checkpoint.path")
 """Ends of fields that say where content lies or who reads it; the content has a digest beside it."""
-HARMLESS = ("id", "question", "search.failures", "resources.gpus_per_trial", "resources.answers_gigabytes", "tracking")
+HARMLESS = (
+    *("id", "question", "reference", "search.failures", "tracking"),
+    *("resources.gpus_per_trial", "resources.answers_gigabytes"),
+)
 """What of a study may change between two runs of it: no number depends on it."""
 
 

@@ -4,6 +4,7 @@
       study.yaml, study.json       what was asked: as written, and fully resolved
       trials/TRIAL-ATTEMPT.parquet one TrialRecord; its presence means that the trial ended
       epochs/TRIAL-ATTEMPT.parquet its EpochRecords, written before the trial's own file
+      looks/TRIAL-TIME.parquet     a LookRecord: a reproduction that read the test split again
       students/TRIAL.safetensors   weights of confirmed students
       checkpoints/TRIAL.pt         trials that run, or that pause at a rung
       wall_seconds.txt             how long drivers have run it
@@ -34,11 +35,11 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from harness.files import replacing, write_text_whole
-from harness.record import EpochRecord, Provenance, TrialRecord
+from harness.record import EpochRecord, LookRecord, Provenance, TrialRecord
 from harness.source import MissingError, UserError
 from harness.store.remote import Remote
 
-Record = TypeVar("Record", EpochRecord, TrialRecord)
+Record = TypeVar("Record", EpochRecord, TrialRecord, LookRecord)
 
 _SCALARS: dict[Any, pa.DataType] = {
     str: pa.string(),
@@ -77,7 +78,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
     return _SCALARS[hint]
 
 
-_SCHEMAS = {kind.__name__: arrow_schema(kind) for kind in (EpochRecord, TrialRecord)}
+_SCHEMAS = {kind.__name__: arrow_schema(kind) for kind in (EpochRecord, TrialRecord, LookRecord)}
 """Derived once: doing it for every record took most of the time of writing one."""
 
 
@@ -101,8 +102,10 @@ _MARK = _DIGEST + b"\x18\x40"
 _ZEROS = b"0" * 64
 
 _STAMP = b"ksan-harness.records"
-_VERSION = 2
+_VERSION = 3
 """Raised whenever a field of a record is added, removed or retyped: older files are then told from damaged ones."""
+STAMPED = {_STAMP: str(_VERSION).encode()}
+"""What every file of records says of itself."""
 
 
 class OtherVersionError(UserError):
@@ -151,8 +154,8 @@ class Store:
     def write(self, trial: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
         """Puts a trial that ended on disk, and to the remote; when this returns, no kill can lose it."""
         name = f"{trial.trial_id}-{trial.attempt}.parquet"
-        _write_whole(self.root / "epochs" / name, _table(epochs, EpochRecord))
-        _write_whole(self.root / "trials" / name, _table([trial], TrialRecord))
+        _write_whole(self.root / "epochs" / name, record_table(epochs, EpochRecord))
+        _write_whole(self.root / "trials" / name, record_table([trial], TrialRecord))
         student = self.students / f"{trial.trial_id}.safetensors"
         self._push(*([student] if student.exists() else []), self.root / "epochs" / name, self.root / "trials" / name)
 
@@ -161,9 +164,22 @@ class Store:
             for path in paths:
                 self.remote.push(self.root, path)
 
+    def note_look(self, look: LookRecord) -> None:
+        """Puts a look at the test split on disk, and to the remote; it needs no lock, for its name is its own."""
+        path = self.root / "looks" / f"{look.trial_id}-{look.looked_at:%Y%m%dT%H%M%S%f}.parquet"
+        _write_whole(path, record_table([look], LookRecord))
+        self._push(path)
+
+    def looks(self) -> list[LookRecord]:
+        """Every look at the test split besides the confirmations' own, in order of their time."""
+        published = self.root / "looks.parquet"
+        paths = [published] if published.exists() else sorted((self.root / "looks").glob("*.parquet"))
+        return sorted((look for path in paths for look in self._read(path, LookRecord)), key=lambda one: one.looked_at)
+
     def attempts(self) -> list[TrialRecord]:
-        """Every attempt of every trial that ended, a trial's in their order."""
-        paths = sorted((self.root / "trials").glob("*.parquet"))
+        """Every attempt of every trial that ended, a trial's in their order; of a published study likewise."""
+        published = self.root / "trials.parquet"
+        paths = [published] if published.exists() else sorted((self.root / "trials").glob("*.parquet"))
         return sorted(
             (trial for path in paths for trial in self._trials_in(path)),
             key=lambda trial: (trial.trial_id, trial.attempt),
@@ -183,6 +199,9 @@ class Store:
 
     def epochs(self, trial: TrialRecord) -> list[EpochRecord]:
         """The epochs of one attempt of a trial, in order."""
+        published = self.root / "epochs.parquet"
+        if published.exists():
+            return [epoch for epoch in self._read(published, EpochRecord) if epoch.trial_id == trial.trial_id]
         path = self.root / "epochs" / f"{trial.trial_id}-{trial.attempt}.parquet"
         return self._read(path, EpochRecord) if path.exists() else []
 
@@ -251,7 +270,8 @@ class Store:
         self._push(self.root / "study.yaml", self.root / "study.json")
 
 
-def _table(records: Sequence[EpochRecord] | Sequence[TrialRecord], kind: type) -> pa.Table:
+def record_table(records: Sequence[Record], kind: type[Record]) -> pa.Table:
+    """Records as the rows of an Arrow table of their kind's schema."""
     schema = _SCHEMAS[kind.__name__]
     maps = {field.name for field in schema if pa.types.is_map(field.type)}
     rows = [{name: _plain(value, name in maps) for name, value in vars(record).items()} for record in records]
@@ -274,7 +294,7 @@ def _record(row: dict[str, Any], kind: type[Record]) -> Record:
 
 def _write_whole(path: Path, table: pa.Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = table.replace_schema_metadata({_STAMP: str(_VERSION).encode(), _DIGEST: _ZEROS})
+    table = table.replace_schema_metadata(STAMPED | {_DIGEST: _ZEROS})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **_WRITTEN)
     content = sink.getvalue().to_pybytes()

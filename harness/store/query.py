@@ -1,8 +1,11 @@
 """Reading a run: DuckDB views over its Parquet files, answered as pandas frames.
 
-    trials   the last attempt of every trial that ended, in order of its end, with `replicates`: how many seeds
-             a config of its search has that is not given up
+    trials   the last attempt of every trial that ended, in order of its end, with
+             replicates      how many seeds a config of its search has that is not given up
+             device_seconds  its wall time, times the share of a device that it had
+             looks           how often it read the test split: 0, 1 in its confirmation, more where it was reproduced
     epochs   the epochs of those attempts, with their `attempt`
+    looks    every look at the test split besides the confirmations' own
 
 Nothing here writes: a file that cannot be read is named, and setting it aside is left to the store.
 """
@@ -19,7 +22,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from harness.record import EpochRecord, TrialRecord
+from harness.record import EpochRecord, LookRecord, TrialRecord
 from harness.source import MissingError
 from harness.store.parquet import arrow_schema, read_records
 
@@ -28,6 +31,7 @@ _TRIALS = """
     QUALIFY row_number() OVER (PARTITION BY trial_id ORDER BY attempt DESC) = 1
     ORDER BY finished_at, trial_id
 """
+_LOOKS = "CREATE VIEW looks AS SELECT * EXCLUDE (__filename) FROM look_files ORDER BY looked_at, trial_id"
 _EPOCHS = r"""
     CREATE VIEW epochs AS
     WITH numbered AS (
@@ -51,6 +55,7 @@ class Run:
     study: dict[str, Any]
     trials: pd.DataFrame
     epochs: pd.DataFrame
+    looks: pd.DataFrame
 
 
 def read_run(folder: Path) -> Run:
@@ -59,14 +64,33 @@ def read_run(folder: Path) -> Run:
     with connect(folder) as connection:
         trials = _frame(connection, "FROM trials")
         epochs = _frame(connection, "FROM epochs")
-    return Run(folder, study, trials.assign(replicates=_replicates(study)), epochs)
+        looks = _frame(connection, "FROM looks")
+    return Run(folder, study, _told(trials, study, looks), epochs, looks)
 
 
 def run_of(folder: Path, study: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Run:
     """A run of trials that are read already, in the order in which they are given, without their epochs."""
     rows = pd.DataFrame([asdict(trial) for trial in trials], columns=[item.name for item in fields(TrialRecord)])
-    epochs = pd.DataFrame(columns=[item.name for item in fields(EpochRecord)])
-    return Run(folder, dict(study), rows.assign(replicates=_replicates(study)), epochs)
+    epochs, looks = (pd.DataFrame(columns=[item.name for item in fields(kind)]) for kind in (EpochRecord, LookRecord))
+    return Run(folder, dict(study), _told(rows, study, looks), epochs, looks)
+
+
+def _told(trials: pd.DataFrame, study: Mapping[str, Any], looks: pd.DataFrame) -> pd.DataFrame:
+    """The trials with what the study and the ledger of looks say of them."""
+    again = trials["trial_id"].map(looks["trial_id"].value_counts()).fillna(0).astype(int)
+    return trials.assign(
+        replicates=_replicates(study),
+        device_seconds=trials["wall_seconds"].astype(float) * device_share(study),
+        looks=trials["test_accuracy"].notna().astype(int) + again,
+    )
+
+
+def device_share(study: Mapping[str, Any]) -> float:
+    """How much of a device a trial has: its share of a GPU, or the cores that it takes on a CPU."""
+    asked = study.get("resources")
+    resources: Mapping[str, Any] = asked if isinstance(asked, Mapping) else {}
+    gpus = resources.get("gpus_per_trial")
+    return 1.0 if gpus == "auto" else float(gpus or resources.get("cpus_per_trial") or 1)
 
 
 def _replicates(study: Mapping[str, Any]) -> int:
@@ -76,7 +100,7 @@ def _replicates(study: Mapping[str, Any]) -> int:
 
 
 def ask(folder: Path, sql: str) -> pd.DataFrame:
-    """The answer to one SQL question about the views `trials` and `epochs` of a run."""
+    """The answer to one SQL question about the views `trials`, `epochs` and `looks` of a run."""
     with connect(folder) as connection:
         return _frame(connection, sql)
 
@@ -90,16 +114,19 @@ def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pd.DataFrame:
 
 
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB connection that has the two views; the caller closes it."""
+    """An in-memory DuckDB connection that has the three views; the caller closes it."""
     _study(folder)
     trial_files = _table(folder / "trials", TrialRecord)
     epoch_files = _table(folder / "epochs", EpochRecord)
+    look_files = _table(folder / "looks", LookRecord)
     connection = duckdb.connect(":memory:")
     connection.execute("SET TimeZone = 'UTC'")
     connection.register("trial_files", trial_files)
     connection.register("epoch_files", epoch_files)
+    connection.register("look_files", look_files)
     connection.execute(_TRIALS)
     connection.execute(_EPOCHS)
+    connection.execute(_LOOKS)
     return connection
 
 
@@ -121,20 +148,41 @@ def _study(folder: Path) -> dict[str, Any]:
 def _table(folder: Path, record: type) -> pa.Table:
     """Every row of a folder's Parquet files, with the name of its file.
 
+    A published study has one file in the folder's place, whose rows get the names that they had in their run.
     The store's own reader opens them: DuckDB's would read `*` and `[` in a folder's name as a pattern,
     and a flipped bit as a number.
     """
+    published = folder.with_suffix(".parquet")
+    if published.is_file():
+        return _published(published, record)
     empty = arrow_schema(record).append(pa.field("__filename", pa.string())).empty_table()
     return pa.concat_tables([empty, *(_named(path, record) for path in sorted(folder.glob("*.parquet")))])
 
 
+def _published(path: Path, record: type) -> pa.Table:
+    """The rows of a published file; its epochs are those of each trial's last attempt."""
+    rows = _rows(path, record)
+    trials = rows if record is TrialRecord else _rows(path.with_name("trials.parquet"), TrialRecord)
+    last: dict[str, int] = {}
+    for trial, attempt in zip(trials["trial_id"].to_pylist(), trials["attempt"].to_pylist(), strict=True):
+        last[trial] = max(attempt, last.get(trial, 0))
+    ids = rows["trial_id"].to_pylist()
+    attempts = rows["attempt"].to_pylist() if record is TrialRecord else [last.get(id, 1) for id in ids]
+    names = [f"{id}-{attempt}.parquet" for id, attempt in zip(ids, attempts, strict=True)]
+    return rows.append_column("__filename", pa.array(names, pa.string()))
+
+
 def _named(path: Path, record: type) -> pa.Table:
+    table = _rows(path, record)
+    return table.append_column("__filename", pa.array([str(path)] * len(table), pa.string()))
+
+
+def _rows(path: Path, record: type) -> pa.Table:
     try:
-        table = read_records(path, record)
+        return read_records(path, record)
     except (pa.ArrowException, OSError, ValueError) as error:
         if getattr(error, "errno", None) is not None:
             raise  # the machine's trouble (no permission, too many open files), not the file's
         raise RunFolderError(
             f"{path}: is damaged ({error}); harness search sets it aside and repeats its trial"
         ) from error
-    return table.append_column("__filename", pa.array([str(path)] * len(table), pa.string()))

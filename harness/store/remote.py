@@ -28,7 +28,7 @@ from harness.source import MissingError, UserError
 
 Result = TypeVar("Result")
 
-RECORDS = ("students", "epochs", "trials")
+RECORDS = ("students", "looks", "epochs", "trials")
 """Folders whose files never change, in the order in which they are pushed."""
 STUDY = ("study.yaml", "study.json")
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -269,5 +269,5 @@ def copied(url: str, to: Path) -> Path:
     if not names:
         raise StorageError(f"{url} holds no run; run `harness search --study digits_resnet --storage {url}` first")
     for name in names:
-        Remote(f"{url.rstrip('/')}/{name}").pull(to / name, ("epochs", "trials"))
+        Remote(f"{url.rstrip('/')}/{name}").pull(to / name, ("looks", "epochs", "trials"))
     return to

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import torch
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
@@ -160,6 +160,17 @@ class Objectives(Spec):
         return "params" if self.params else "macs" if self.macs else "latency"
 
 
+class Reference(Spec):
+    """The worst values that count on a front: hypervolume is measured from here, and never from what was found."""
+
+    accuracy: float = Field(ge=0, lt=1)
+    """A fraction, such as what guessing reaches."""
+    params: float | None = Field(default=None, gt=0)
+    macs: float | None = Field(default=None, gt=0)
+    latency: float | None = Field(default=None, gt=0)
+    """Seconds for one image."""
+
+
 class Resources(Spec):
     """What one trial takes of the machine."""
 
@@ -205,6 +216,8 @@ class StudySpec(Spec):
     search: Search = Search()
     confirm: Confirm = Confirm()
     objectives: Objectives = Objectives(params="min")
+    reference: Reference | None = None
+    """Where the hypervolume of a front is measured from; where none is declared, none is shown."""
     constraints: tuple[Constraint, ...] = ()
     """What every student must be; a proposal that is not is never trained, and costs no budget."""
     resources: Resources = Resources()
@@ -357,6 +370,7 @@ class _Loading:
 
     def _misfits(self, spec: StudySpec) -> Iterator[Problem]:
         """What only shows once pair, student and arm meet."""
+        yield from self._misfit_reference(spec)
         if spec.data.shortage or spec.data.misfit:
             yield self._problem(("data",), _of_data(spec.data))
         for pair_index, pair in enumerate(spec.pairs):
@@ -374,6 +388,18 @@ class _Loading:
                             yield self._problem(("arms", arm_index, "method"), f"does not fit: {message}")
                         continue
                     yield from self._misfits_of(spec, arm_index, base)
+
+    def _misfit_reference(self, spec: StudySpec) -> Iterator[Problem]:
+        if spec.reference is None:
+            return
+        size, named = (
+            spec.objectives.size,
+            [name for name in get_args(Size) if getattr(spec.reference, name) is not None],
+        )
+        if named != [size]:
+            told = f"names {' and '.join(named)}" if named else "names no size"
+            message = f"{told}, and the objectives minimise {size}; write {{accuracy: …, {size}: …}}"
+            yield self._problem(("reference",), message)
 
     def _misfits_of(self, spec: StudySpec, arm_index: int, base: TrialSpec) -> Iterator[Problem]:
         """What is wrong with an arm's search of one student: its space, its known points, its sampler, its size."""

@@ -13,8 +13,11 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
+from harness.report.index import paired_tests
 from harness.report.page import write_report
-from tests.records import STUDY, confirmations, trial, write_run
+from harness.report.publishing import publish
+from harness.report.record import read_record
+from tests.records import STUDY, confirmations, sample_trials, trial, write_run
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -117,3 +120,58 @@ def test_a_run_without_trials_opens(browser: webdriver.Chrome, tmp_path: Path) -
     opened(browser, write_report(write_run(tmp_path, [])), 390)
     assert "There is no answer yet" in browser.execute_script("return document.body.innerText")
     assert browser.get_log("browser") == []
+
+
+# The page of all published studies.
+
+ROWS = "tr[data-config]"
+VERDICT = "return document.getElementById('verdict').textContent"
+
+
+@pytest.fixture(scope="module")
+def record_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of all studies, with the sample published."""
+    folder = tmp_path_factory.mktemp("record")
+    run = write_run(folder / "runs" / "sample", sample_trials(), STUDY | {"question": "a sample"})
+    publish(run, folder / "reports", "2026-01-05")
+    return folder / "reports" / "index.html"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_all_studies_opens_without_errors_requests_or_sideways_scrolling(
+    browser: webdriver.Chrome, record_page: Path, width: int
+) -> None:
+    opened(browser, record_page, width)
+    assert len(browser.find_elements("css selector", ROWS)) == {1280: 12, 390: 8}[width]  # a phone shows more on demand
+    assert browser.execute_script(SIDEWAYS) == 0
+    assert browser.get_log("browser") == []
+    assert requests(browser) == []
+
+
+def test_any_two_rows_are_shown_with_their_paired_test(browser: webdriver.Chrome, record_page: Path) -> None:
+    """The better mean comes first, whichever was chosen first; a third takes the place of the oldest."""
+    opened(browser, record_page, 1280)
+    (board,) = read_record(record_page.parent).boards()
+    order = {f"sample/{row['config_id']}": place for place, (_, row) in enumerate(board.rows.iterrows())}
+    tests = paired_tests(board)
+    assert len(tests) == 12 * 11 / 2
+    keys = [row.get_dom_attribute("data-config") for row in browser.find_elements("css selector", ROWS)]
+    for first, second in ((keys[3], keys[0]), (keys[0], keys[7]), (keys[11], keys[5])):
+        for key in (first, second):
+            browser.execute_script(f"document.querySelector('tr[data-config=\"{key}\"]').click()")
+        better, worse = sorted((first, second), key=order.__getitem__)
+        difference, interval, p, n = tests[f"{better} {worse}"]
+        told = browser.execute_script(VERDICT)
+        assert f": {difference} points {interval}, {p}, paired over {n} common seeds, uncorrected." in told
+        browser.execute_script("document.getElementById('close').click()")
+
+
+def test_rows_are_sorted_and_filtered(browser: webdriver.Chrome, record_page: Path) -> None:
+    opened(browser, record_page, 1280)
+    heads = browser.find_elements("css selector", "th button")
+    next(head for head in heads if head.text == "params").click()
+    first = browser.find_elements("css selector", ROWS)[0]
+    assert "resnet8-w2" in first.text
+    browser.find_element("css selector", "input[type=search]").send_keys("ksan -w2")
+    shown = browser.find_elements("css selector", ROWS)
+    assert sorted(row.text.split()[1] for row in shown) == ["resnet14-w4", "resnet8-w4"]

@@ -12,8 +12,8 @@ from harness.analysis.configs import search_configs
 from harness.analysis.confirmed import confirmed_rows, teachers
 from harness.analysis.pareto import pareto_front
 from harness.report.canvas import log_range, round_ticks
-from harness.report.figures import forest
-from harness.report.front_figure import accuracy_against_size
+from harness.report.figures.differences import forest
+from harness.report.figures.front import accuracy_against_size
 from harness.report.palette import looks, plain
 from harness.store.query import Run, read_run
 

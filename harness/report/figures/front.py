@@ -13,11 +13,19 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from harness.analysis.cells import COMPARABLE, groups, students_in_order
-from harness.analysis.wording import count, counted, percent, plus_minus, round_count
-from harness.report.canvas import canvas, log_range, round_ticks
-from harness.report.palette import NEUTRAL, Look, lines, plain
+from harness.analysis.wording import round_count
+from harness.report.canvas import MANY, canvas, log_range, round_ticks
+from harness.report.palette import NEUTRAL, Look, plain
 
-SIZES = {"params": "parameters", "macs": "multiply-adds an image", "latency": "microseconds an image"}
+SIZES = {
+    "params": "parameters",
+    "macs": "multiply-adds an image",
+    "latency": "microseconds an image",
+    "train_seconds": "seconds to train it once",
+}
+"""What accuracy is drawn against; the first three are what a study may minimise."""
+_SHARED = ("params", "macs")
+"""Sizes that all arms of one student share, so that their marks would lie on each other."""
 
 
 def accuracy_against_size(
@@ -32,22 +40,25 @@ def accuracy_against_size(
 ) -> go.Figure:
     """Search configs on validation (hollow), confirmed test means with intervals (filled), their front.
 
-    Arms of one size are drawn side by side so that their intervals can be seen; the front and the hover
-    text give the true size. The teacher is a dashed line at its accuracy on validation.
+    Arms of one size are drawn side by side so that their intervals can be seen; the front gives the true size. The
+    teacher is a dashed line at its accuracy on validation, training from scratch a dotted one through its rows.
     """
-    figure = canvas(height=460)
-    sizes = [float(value) for rows in (confirmed, searched) for value in rows[size].dropna()]
+    figure = canvas(height=470)
+    searched, confirmed = (rows.dropna(subset=size) for rows in (searched[searched["accuracy"] >= floor], confirmed))
+    sizes = [float(value) for rows in (confirmed, searched) for value in rows[size] if value > 0]
     low, high = log_range(sizes, margin=0.12)
-    searched = searched[searched["accuracy"] >= floor]
     arms = [arm for arm in look if arm in {*confirmed["arm"], *searched["arm"]}]
+    kind = "scattergl" if len(searched) > MANY else "scatter"
     for index, arm in enumerate(arms):
-        aside = (index - (len(arms) - 1) / 2) * 0.018 * (high - low)
-        _search_marks(figure, searched[searched["arm"] == arm], size, look[arm], 10**aside)
+        aside = (index - (len(arms) - 1) / 2) * min(0.018, 0.12 / len(arms)) * (high - low) * (size in _SHARED)
+        _scratch_line(figure, confirmed[confirmed["arm"] == arm], size, 10**aside)
+        _search_marks(figure, searched[searched["arm"] == arm], size, look[arm], 10**aside, kind)
         _confirmed_marks(figure, confirmed[confirmed["arm"] == arm], size, look[arm], 10**aside)
         _legend_entry(figure, arm, look[arm])
     for _, comparable in groups(front, COMPARABLE):
         _front_line(figure, comparable, size, 10**high)
-    _student_labels(figure, confirmed if len(confirmed) else searched, size, (low + high) / 2)
+    if size in _SHARED:
+        _student_labels(figure, confirmed if len(confirmed) else searched, size, (low + high) / 2)
     for _, teacher in teachers.iterrows():
         _teacher_line(figure, teacher)
     tops = [*confirmed["high"].dropna(), *confirmed["accuracy"], *searched["accuracy"].dropna()]
@@ -55,54 +66,34 @@ def accuracy_against_size(
     margin = 0.05 * max(top - floor, 0.01)
     ticks = round_ticks(10**low, 10**high)
     figure.update_xaxes(
-        type="log",
-        range=[low, high],
-        tickvals=ticks,
-        ticktext=[round_count(t) for t in ticks],
-        title=SIZES.get(size, size),
+        type="log", range=[low, high], tickvals=ticks, ticktext=[round_count(t) for t in ticks], title=SIZES[size]
     )
     figure.update_yaxes(title="accuracy, %", range=[100 * (floor - 2 * margin), 100 * (top + 1.4 * margin)])
     figure.update_layout(showlegend=True, hovermode="closest")
     return figure
 
 
-def _search_marks(figure: go.Figure, rows: pd.DataFrame, size: str, look: Look, aside: float) -> None:
-    texts = [
-        lines(
-            f"{plain(row['arm'])} · {plain(row['student'])}",
-            f"search: {percent(row['accuracy'])} % on validation, {_replicates(row)}",
-            f"{count(row[size])} {SIZES.get(size, size)}",
-        )
-        for _, row in rows.iterrows()
-    ]
-    figure.add_scatter(
-        x=[value * aside for value in rows[size]],
-        y=[100 * value for value in rows["accuracy"]],
-        mode="markers",
-        marker={"symbol": f"{look.symbol}-open", "color": look.colour, "size": 7, "opacity": 0.45},
-        legendgroup=look.symbol + look.colour,
-        showlegend=False,
-        text=texts,
-        hovertemplate="%{text}<extra></extra>",
+def _search_marks(figure: go.Figure, rows: pd.DataFrame, size: str, look: Look, aside: float, kind: str) -> None:
+    figure.add_trace(
+        {
+            "type": kind,
+            "x": [value * aside for value in rows[size]],
+            "y": [100 * value for value in rows["accuracy"]],
+            "mode": "markers",
+            "marker": {"symbol": f"{look.symbol}-open", "color": look.colour, "size": 6, "opacity": _faint(len(rows))},
+            "legendgroup": look.symbol + look.colour,
+            "showlegend": False,
+            "customdata": rows["config_id"].tolist(),
+        }
     )
 
 
-def _replicates(config: pd.Series) -> str:
-    """`2 replicates`, or how many of them have a value."""
-    of = f" of {config['replicates']}" if not config["is_whole"] else ""
-    return f"{config['n']}{of} replicates" if of else counted(int(config["n"]), "replicate")
+def _faint(count: int) -> float:
+    """The opacity of many marks: the more there are, the fainter."""
+    return max(0.18, min(0.5, 6 / math.sqrt(max(count, 1))))
 
 
 def _confirmed_marks(figure: go.Figure, rows: pd.DataFrame, size: str, look: Look, aside: float) -> None:
-    texts = [
-        lines(
-            f"{plain(row['arm'])} · {plain(row['student'])}",
-            f"confirmed: {percent(row['accuracy'])} % {plus_minus(row['low'], row['high'])} on test",
-            f"{counted(int(row['n']), 'seed')}, {count(row[size])} {SIZES.get(size, size)}",
-            plain(row["command"]),
-        )
-        for _, row in rows.iterrows()
-    ]
     figure.add_scatter(
         x=[value * aside for value in rows[size]],
         y=[100 * value for value in rows["accuracy"]],
@@ -117,8 +108,7 @@ def _confirmed_marks(figure: go.Figure, rows: pd.DataFrame, size: str, look: Loo
         marker={"symbol": look.symbol, "color": look.colour, "size": 10},
         showlegend=False,
         legendgroup=look.symbol + look.colour,
-        text=texts,
-        hovertemplate="%{text}<extra></extra>",
+        customdata=rows["config_id"].tolist(),
     )
 
 
@@ -141,9 +131,26 @@ def _front_line(figure: go.Figure, front: pd.DataFrame, size: str, right: float)
     )
 
 
+def _scratch_line(figure: go.Figure, confirmed: pd.DataFrame, size: str, aside: float) -> None:
+    """What the students reach without a teacher, from one to the next."""
+    rows = confirmed[confirmed["method"] == "scratch"].sort_values("validation", ascending=False)
+    rows = rows.drop_duplicates("student").sort_values(size)
+    if len(rows) > 1:
+        figure.add_scatter(
+            x=[value * aside for value in rows[size]],
+            y=[100 * value for value in rows["accuracy"]],
+            mode="lines",
+            line={"color": NEUTRAL, "width": 1.2, "dash": "dot"},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+
+
 def _student_labels(figure: go.Figure, rows: pd.DataFrame, size: str, middle: float) -> None:
-    """Each student's name at the foot of its column of points, reaching towards the middle."""
-    students = students_in_order(rows)[:12]
+    """Each student's name at the foot of its column of points, reaching towards the middle; none where they crowd."""
+    students = students_in_order(rows)
+    if len(students) > 6:
+        return
     for index, student in enumerate(students):
         place = math.log10(float(rows.loc[rows["student"] == student, size].median()))
         figure.add_annotation(

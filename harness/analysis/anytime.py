@@ -1,0 +1,86 @@
+"""Anytime: what a search had found by then, against the seconds that its devices had worked.
+
+A device-second is a second of a trial's wall time times the share of a device that it has. Stopped, failed and
+diverged trials cost and find nothing. Every replicate of a search is a curve of its own, made with that seed's values
+alone: bands over the curves say how much of a lead is the search's and how much the seeds'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.cells import CELL, full_length
+from harness.analysis.configs import search_configs, whole_configs
+from harness.analysis.hypervolume import Reference, hypervolume_history
+
+SEARCH = ["study", *CELL, "method"]
+ARM = ["study", "dataset", "teacher", "arm", "method"]
+_BEST = [*SEARCH, "params", "replicate", "configs", "device_seconds", "accuracy", "best"]
+_VOLUME = [*ARM, "replicate", "configs", "device_seconds", "hypervolume"]
+
+
+def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
+    """Per search and replicate (from 0), after each config that every seed completed: the best accuracy so far.
+
+    `accuracy` is that replicate's on validation, `best` its maximum so far, fractions; `configs` counts from 1 all
+    that ended, `device_seconds` is what all of them cost, all replicates.
+    """
+    values = _values(trials, SEARCH)
+    best = values.groupby([*SEARCH, "replicate"], dropna=False, sort=False)["accuracy"].cummax()
+    return values.assign(best=best)[_BEST].reset_index(drop=True)
+
+
+def hypervolume_so_far(trials: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+    """Per pair and arm and replicate, over all the pair's students together: the hypervolume's share so far.
+
+    On validation, as of `hypervolume_share`; `configs` and `device_seconds` run over all the students' searches.
+    """
+    values = _values(trials, ARM).dropna(subset=list(reference.objectives))
+    found = pd.Series(0.0, index=values.index)
+    for _, members in values.groupby([*ARM, "replicate"], dropna=False, sort=False):
+        found.loc[members.index] = hypervolume_history(reference.costs(members), reference.corner) / reference.box
+    return values.assign(hypervolume=found)[_VOLUME].reset_index(drop=True)
+
+
+def _values(trials: pd.DataFrame, search: list[str]) -> pd.DataFrame:
+    """A row per config and replicate in order of the config's end, with what its search had cost by then."""
+    configs = search_configs(trials)
+    by = configs.groupby(search, dropna=False, sort=False)
+    costed = configs.assign(configs=by.cumcount() + 1, device_seconds=by["device_seconds"].cumsum())
+    kept = whole_configs(costed)[[*SEARCH, "config_id", "params", "macs", "latency", "configs", "device_seconds"]]
+    seeds = full_length(trials[trials["purpose"] == "search"]).sort_values("seed", kind="stable")
+    seeds = seeds[[*SEARCH, "config_id", "validation_accuracy"]].rename(columns={"validation_accuracy": "accuracy"})
+    seeds = seeds.assign(replicate=seeds.groupby(["study", *CELL, "config_id"], dropna=False).cumcount())
+    joined = kept.merge(seeds, on=[*SEARCH, "config_id"]).dropna(subset="accuracy")
+    return joined.sort_values(["replicate", "device_seconds", "configs"], kind="stable", ignore_index=True)
+
+
+def bands(curves: pd.DataFrame, value: str, by: Sequence[str], points: int = 200) -> pd.DataFrame:
+    """Median and quartiles of step curves at evenly spaced device-seconds; columns `by`, device_seconds, median,
+    low, high, n.
+
+    A curve is one search and replicate: what `curves` has in its key columns besides `by`. It has no value before its
+    first config, and after its last it keeps its last. `n` is how many curves have a value at that time.
+    """
+    keys = [name for name in [*SEARCH, "replicate"] if name in curves.columns]
+    rows = []
+    for key, members in curves.groupby(list(by), dropna=False, sort=True):
+        grid = np.linspace(float(members["device_seconds"].min()), float(members["device_seconds"].max()), points)
+        each = members.groupby(keys, dropna=False, sort=False)
+        table = np.array([_at(one["device_seconds"].to_numpy(), one[value].to_numpy(), grid) for _, one in each])
+        low, median, high = np.nanquantile(table, [0.25, 0.5, 0.75], axis=0)
+        names = dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
+        n = (~np.isnan(table)).sum(axis=0)
+        band = {"device_seconds": grid, "median": median, "low": low, "high": high, "n": n}
+        rows.append(pd.DataFrame({**{name: [value] * points for name, value in names.items()}, **band}))
+    columns = [*by, "device_seconds", "median", "low", "high", "n"]
+    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
+
+
+def _at(seconds: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """A step curve's value at each time of a grid; NaN before its first step."""
+    place = np.searchsorted(seconds, grid, side="right") - 1
+    return np.where(place >= 0, values[np.maximum(place, 0)], np.nan)

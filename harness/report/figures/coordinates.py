@@ -1,0 +1,81 @@
+"""Parallel coordinates of one arm's search: a line a config, the darker and wider the better.
+
+Drawn with ordinary lines and not with Plotly's own trace, which needs WebGL, has no colours for categories and
+cannot tell which line was clicked.
+"""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from harness.analysis.coordinates import Axis, Coordinates
+from harness.report.canvas import canvas
+from harness.report.palette import GRADES, NEUTRAL, plain
+
+
+def parallel_coordinates(of: Coordinates) -> go.Figure:
+    """Every searched field an axis; the last is how far below the best config of its student each lies."""
+    figure = canvas(height=300)
+    for grade, members in enumerate(_graded(of)):
+        _lines(figure, of, members, grade)
+    for place, axis in enumerate(of.axes):
+        _axis(figure, axis, place)
+    figure.update_xaxes(visible=False, range=[-0.12, len(of.axes) - 1 + 0.5])
+    figure.update_yaxes(visible=False, range=[-0.06, 1.06])
+    figure.update_layout(margin={"t": 44})
+    figure.update_layout(hovermode="closest", meta={"lines": True})
+    return figure
+
+
+def _graded(of: Coordinates) -> list[list[int]]:
+    """The configs in as many classes as there are grades, by the order of their loss, the worst class first."""
+    count = len(of.config_ids)
+    classes = min(len(GRADES), count)
+    return [list(range(k * count // classes, (k + 1) * count // classes)) for k in range(classes)]
+
+
+def _lines(figure: go.Figure, of: Coordinates, members: list[int], grade: int) -> None:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    ids: list[str | None] = []
+    for index in members:
+        x += [*range(len(of.axes)), None]
+        y += [*(axis.places[index] for axis in of.axes), None]
+        ids += [*[of.config_ids[index]] * len(of.axes), None]
+    share = (grade + 1) / len(GRADES)
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines+markers",
+        line={"color": GRADES[grade], "width": 0.6 + 1.2 * share},
+        marker={"size": 4, "color": GRADES[grade]},
+        opacity=0.25 + 0.7 * share,
+        customdata=ids,
+        showlegend=False,
+    )
+
+
+def _axis(figure: go.Figure, axis: Axis, place: int) -> None:
+    figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": NEUTRAL, "width": 1}, layer="below")
+    figure.add_annotation(
+        x=place,
+        y=1.06,
+        yref="y",
+        yanchor="bottom",
+        xanchor="left" if place == 0 else "center",
+        xshift=-8 if place == 0 else 0,
+        text=_name(axis),
+        align="left" if place == 0 else "center",
+        showarrow=False,
+        font={"size": 11},
+    )
+    for at, words in axis.ticks:
+        figure.add_annotation(
+            x=place, y=at, text=plain(words), showarrow=False, xanchor="left", xshift=5, font={"size": 10}
+        )
+
+
+def _name(axis: Axis) -> str:
+    """The last two parts of a dotted path, below each other."""
+    parts = axis.path.split(".")
+    return "<br>".join(plain(part.replace("_", " ")) for part in parts[-2:])

@@ -42,7 +42,7 @@ def claims(trials: pd.DataFrame) -> pd.DataFrame:
     searched = stamped[stamped["purpose"] == "search"]
     added = [_added(row, _of_row(stamped, row), searched) for _, row in rows.iterrows()]
     columns = ["looks", "tuning_trials", "tuning_seconds", "weights", "teacher_digest", "test_images", "versions"]
-    table = pd.concat([rows, pd.DataFrame(added, columns=columns, index=rows.index)], axis=1)
+    table = pd.concat([rows.drop(columns="looks"), pd.DataFrame(added, columns=columns, index=rows.index)], axis=1)
     return table.assign(lanes=lane_ids(table))
 
 

@@ -94,7 +94,7 @@ def _write_study(folder: Path, resolved: dict[str, Any], configs: int) -> None:
 
 
 def _owners(rng: np.random.Generator, configs: int, kinds: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Per trial its config, kind, purpose (1: confirmation) and seed, in random order; the first configs are finalists."""
+    """Per trial its config, kind, purpose (1: confirmation) and seed, mixed; the first configs are finalists."""
     config = np.repeat(np.arange(configs), REPLICATES)
     finalists = np.repeat(np.arange(kinds * FINALISTS), SEEDS)
     columns = {

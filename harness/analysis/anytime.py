@@ -10,52 +10,83 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from harness.analysis.cells import CELL, full_length
+from harness.analysis.cells import CELL, full_length, numbered
 from harness.analysis.configs import search_configs, whole_configs
 from harness.analysis.hypervolume import Reference, hypervolume_history
 
 SEARCH = ["study", *CELL, "method"]
 ARM = ["study", "dataset", "teacher", "arm", "method"]
+MOST_STEPS = 20_000
+_ONE = ["study", *CELL, "config_id"]
 _BEST = [*SEARCH, "params", "replicate", "configs", "device_seconds", "accuracy", "best"]
 _VOLUME = [*ARM, "replicate", "configs", "device_seconds", "hypervolume"]
 
 
-def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
+def best_so_far(trials: pd.DataFrame, configs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Per search and replicate (from 0), after each config that every seed completed: the best accuracy so far.
+
+    `configs` is `search_configs(trials)`, where that is known.
 
     `accuracy` is that replicate's on validation, `best` its maximum so far, fractions; `configs` counts from 1 all
     that ended, `device_seconds` is what all of them cost, all replicates.
     """
-    values = _values(trials, SEARCH)
-    best = values.groupby([*SEARCH, "replicate"], dropna=False, sort=False)["accuracy"].cummax()
+    values = _values(trials, configs, SEARCH)
+    best = values.groupby(numbered(values, [*SEARCH, "replicate"]), sort=False)["accuracy"].cummax()
     return values.assign(best=best)[_BEST].reset_index(drop=True)
 
 
-def hypervolume_so_far(trials: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+def hypervolume_so_far(trials: pd.DataFrame, reference: Reference, configs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Per pair and arm and replicate, over all the pair's students together: the hypervolume's share so far.
 
     On validation, as of `hypervolume_share`; `configs` and `device_seconds` run over all the students' searches.
     """
-    values = _values(trials, ARM).dropna(subset=list(reference.objectives))
+    values = _values(trials, configs, ARM).dropna(subset=list(reference.objectives))
     found = pd.Series(0.0, index=values.index)
     for _, members in values.groupby([*ARM, "replicate"], dropna=False, sort=False):
         found.loc[members.index] = hypervolume_history(reference.costs(members), reference.corner) / reference.box
     return values.assign(hypervolume=found)[_VOLUME].reset_index(drop=True)
 
 
-def _values(trials: pd.DataFrame, search: list[str]) -> pd.DataFrame:
+def _values(trials: pd.DataFrame, configs: pd.DataFrame | None, search: list[str]) -> pd.DataFrame:
     """A row per config and replicate in order of the config's end, with what its search had cost by then."""
-    configs = search_configs(trials)
-    by = configs.groupby(search, dropna=False, sort=False)
+    configs = search_configs(trials) if configs is None else configs
+    by = configs.groupby(numbered(configs, search), sort=False)
     costed = configs.assign(configs=by.cumcount() + 1, device_seconds=by["device_seconds"].cumsum())
     kept = whole_configs(costed)[[*SEARCH, "config_id", "params", "macs", "latency", "configs", "device_seconds"]]
-    seeds = full_length(trials[trials["purpose"] == "search"]).sort_values("seed", kind="stable")
-    seeds = seeds[[*SEARCH, "config_id", "validation_accuracy"]].rename(columns={"validation_accuracy": "accuracy"})
-    seeds = seeds.assign(replicate=seeds.groupby(["study", *CELL, "config_id"], dropna=False).cumcount())
-    joined = kept.merge(seeds, on=[*SEARCH, "config_id"]).dropna(subset="accuracy")
-    return joined.sort_values(["replicate", "device_seconds", "configs"], kind="stable", ignore_index=True)
+    seeds = full_length(trials[trials["purpose"] == "search"])[[*_ONE, "seed", "validation_accuracy"]]
+    seeds = seeds.sort_values("seed", kind="stable")
+    own = _place_of_each(kept, seeds)
+    replicate = seeds.groupby(own).cumcount().to_numpy()
+    accuracy = seeds["validation_accuracy"].to_numpy(dtype=float)
+    known = np.flatnonzero((own >= 0) & ~np.isnan(accuracy))
+    joined = kept.iloc[own[known]].assign(accuracy=accuracy[known], replicate=replicate[known])
+    order = np.lexsort((joined["configs"], joined["device_seconds"], joined["replicate"]))
+    return _steps(joined.iloc[order].reset_index(drop=True))
+
+
+def _place_of_each(configs: pd.DataFrame, trials: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """The row of each trial's config; −1 where it is none of them."""
+    if configs["config_id"].is_unique:
+        return np.asarray(pd.Index(configs["config_id"]).get_indexer(pd.Index(trials["config_id"])))
+    number = numbered(pd.concat([configs[_ONE], trials[_ONE]], ignore_index=True), _ONE)
+    places = pd.Series(np.arange(len(configs)), index=number[: len(configs)])
+    return places.reindex(number[len(configs) :]).fillna(-1).to_numpy(dtype=np.int64)
+
+
+def _steps(values: pd.DataFrame) -> pd.DataFrame:
+    """Of very many values those that are the best so far of their search, replicate and size, and each search's last.
+
+    The others can move neither a best nor a hypervolume: something as small was as good before.
+    """
+    if len(values) <= MOST_STEPS:
+        return values
+    sizes = numbered(values, [*SEARCH, "replicate", "params", "macs", "latency"])
+    before = values.groupby(sizes)["accuracy"].cummax().groupby(sizes).shift().fillna(-1.0)
+    is_last = ~pd.Series(numbered(values, [*SEARCH, "replicate"]), index=values.index).duplicated(keep="last")
+    return values[(values["accuracy"] > before) | is_last].reset_index(drop=True)
 
 
 def bands(curves: pd.DataFrame, value: str, by: Sequence[str], points: int = 200) -> pd.DataFrame:
@@ -69,9 +100,9 @@ def bands(curves: pd.DataFrame, value: str, by: Sequence[str], points: int = 200
     rows = []
     for key, members in curves.groupby(list(by), dropna=False, sort=True):
         grid = np.linspace(float(members["device_seconds"].min()), float(members["device_seconds"].max()), points)
-        each = members.groupby(keys, dropna=False, sort=False)
+        each = members[["device_seconds", value]].groupby(numbered(members, keys), sort=False)
         table = np.array([_at(one["device_seconds"].to_numpy(), one[value].to_numpy(), grid) for _, one in each])
-        low, median, high = np.nanquantile(table, [0.25, 0.5, 0.75], axis=0)
+        low, median, high = pd.DataFrame(table).quantile([0.25, 0.5, 0.75]).to_numpy()
         names = dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
         n = (~np.isnan(table)).sum(axis=0)
         band = {"device_seconds": grid, "median": median, "low": low, "high": high, "n": n}

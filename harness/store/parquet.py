@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
@@ -207,8 +208,7 @@ class Store:
 
     def _read(self, path: Path, kind: type[Record]) -> list[Record]:
         try:
-            rows = read_records(path, kind).to_pylist(maps_as_pydicts="strict")
-            return [_record(row, kind) for row in rows]
+            return records_in(read_records(path, kind), kind)
         except (pa.ArrowException, OSError, TypeError, ValueError) as error:
             if getattr(error, "errno", None) is not None:
                 raise  # the machine's trouble (no permission, too many open files), not the file's
@@ -285,6 +285,11 @@ def _plain(value: Any, is_map: bool) -> Any:
     return vars(value) if isinstance(value, Provenance) else value
 
 
+def records_in(table: pa.Table, kind: type[Record]) -> list[Record]:
+    """The rows of a table as records."""
+    return [_record(row, kind) for row in table.to_pylist(maps_as_pydicts="strict")]
+
+
 def _record(row: dict[str, Any], kind: type[Record]) -> Record:
     provenance = row.get("provenance")
     if provenance is not None:
@@ -326,20 +331,34 @@ def read_records(path: Path, kind: type) -> pa.Table:
     with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
         table, said = file.read(), file.metadata
         counts = {said.num_rows, *(said.row_group(index).num_rows for index in range(said.num_row_groups))}
-    version = (table.schema.metadata or {}).get(_STAMP, b"")
+    refuse_others(path, table.schema, kind)
+    if len(table) and counts != {len(table)}:
+        raise ValueError("it holds another number of rows than it says")
+    refuse_impossible(table)
+    return table
+
+
+def refuse_others(path: Path, schema: pa.Schema, kind: type) -> None:
+    """Raises `OtherVersionError` or `ValueError` for a file that holds no records of a kind and of this version."""
+    version = (schema.metadata or {}).get(_STAMP, b"")
     if version.isdigit() and int(version) != _VERSION:
         raise OtherVersionError(
             f"{path} was written by another version of the harness (records {int(version)}, not {_VERSION}); "
             f"read it with that version, or give this run another place with --runs"
         )
-    if not table.schema.equals(_SCHEMAS[kind.__name__]):
+    if not schema.equals(_SCHEMAS[kind.__name__]):
         raise ValueError("it holds no records of this kind")
-    if len(table) and counts != {len(table)}:
-        raise ValueError("it holds another number of rows than it says")
+
+
+def refuse_impossible(table: pa.Table) -> None:
+    """Raises `ValueError` for an accuracy that is no fraction."""
     for name in ("accuracy", "validation_accuracy", "test_accuracy"):
-        if name in table.column_names and not all(0 <= value <= 1 for value in table[name].drop_null().to_pylist()):
+        if name not in table.column_names:
+            continue
+        ends = pc.min_max(table[name]).as_py()
+        is_fraction = ends["min"] is None or 0 <= ends["min"] <= ends["max"] <= 1
+        if not is_fraction or bool(pc.any(pc.is_nan(table[name])).as_py()):
             raise ValueError(f"it holds a {name.replace('_', ' ')} outside 0 to 1")
-    return table
 
 
 def now() -> datetime:

@@ -7,14 +7,17 @@
     epochs   the epochs of those attempts, with their `attempt`
     looks    every look at the test split besides the confirmations' own
 
+A run is read as frames (see `frames.py`): what the analysis needs of a trial's spec and provenance, and of more than
+20,000 trials the epochs of a random sample. A question in SQL sees every column and row.
+
 Nothing here writes: a file that cannot be read is named, and setting it aside is left to the store.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,9 @@ import pyarrow as pa
 
 from harness.record import EpochRecord, LookRecord, TrialRecord
 from harness.source import MissingError
-from harness.store.parquet import arrow_schema, read_records
+from harness.store.frames import epoch_frame, trial_frame
+from harness.store.parquet import arrow_schema, read_records, record_table
+from harness.store.streamed import batches, epochs_of_some
 
 _TRIALS = """
     CREATE VIEW trials AS SELECT * EXCLUDE (__filename) FROM trial_files
@@ -43,6 +48,12 @@ _EPOCHS = r"""
 """
 
 
+MOST_CURVES = 20_000
+"""Trials whose epochs are all read."""
+SAMPLE = 5_000
+"""Of more trials, about so many are: medians and quartiles over hundreds a search."""
+
+
 class RunFolderError(MissingError):
     """A folder that is no readable run; the message names the file and the remedy."""
 
@@ -57,20 +68,50 @@ class Run:
     epochs: pd.DataFrame
     looks: pd.DataFrame
 
+    @property
+    def sampled(self) -> int | None:
+        """How many trials' epochs were read, where not all were."""
+        return int(self.epochs["trial_id"].nunique()) if len(self.trials) > MOST_CURVES else None
+
 
 def read_run(folder: Path) -> Run:
     """The whole record of a run; raises `RunFolderError` for a missing, empty or damaged folder."""
     study = _study(folder)
-    with connect(folder) as connection:
-        trials = _frame(connection, "FROM trials")
-        epochs = _frame(connection, "FROM epochs")
-        looks = _frame(connection, "FROM looks")
+    trials = trial_frame(_trial_batches(folder))
+    epochs = _epochs(folder, trials)
+    looks = _table(folder / "looks", LookRecord).sort_by("looked_at").drop_columns(["__filename"]).to_pandas()
     return Run(folder, study, _told(trials, study, looks), epochs, looks)
+
+
+def _trial_batches(folder: Path) -> Iterator[pa.Table]:
+    published = folder / "trials.parquet"
+    if published.is_file():
+        yield from _whole(published, batches(published, TrialRecord))
+    else:
+        yield _table(folder / "trials", TrialRecord).drop_columns(["__filename"])
+
+
+def _epochs(folder: Path, trials: pd.DataFrame) -> pd.DataFrame:
+    """The epochs of the trials' last attempts by trial and epoch, or, of many trials, those of a random sample."""
+    attempts = trials.set_index("trial_id")["attempt"]
+    wanted = len(trials) if len(trials) <= MOST_CURVES else SAMPLE
+    published = folder / "epochs.parquet"
+    if published.is_file():
+        (table,) = _whole(published, iter([epochs_of_some(published, len(trials), wanted)]))
+    else:
+        paths = [folder / "epochs" / f"{trial}-{attempt}.parquet" for trial, attempt in sorted(attempts.items())]
+        few = paths[:: max(1, len(paths) // wanted)] if paths else []
+        found = [_rows(path, EpochRecord) for path in few if path.exists()]
+        table = pa.concat_tables([arrow_schema(EpochRecord).empty_table(), *found])
+    frame = epoch_frame(table)
+    of = frame["trial_id"].map(attempts)
+    kept = frame.assign(attempt=of)[of.notna()].astype({"attempt": int})
+    return kept.sort_values(["trial_id", "epoch"], ignore_index=True)
 
 
 def run_of(folder: Path, study: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Run:
     """A run of trials that are read already, in the order in which they are given, without their epochs."""
-    rows = pd.DataFrame([asdict(trial) for trial in trials], columns=[item.name for item in fields(TrialRecord)])
+    rows = trial_frame([record_table(trials, TrialRecord)], as_given=True)
     epochs, looks = (pd.DataFrame(columns=[item.name for item in fields(kind)]) for kind in (EpochRecord, LookRecord))
     return Run(folder, dict(study), _told(rows, study, looks), epochs, looks)
 
@@ -172,6 +213,14 @@ def _published(path: Path, record: type) -> pa.Table:
     return rows.append_column("__filename", pa.array(names, pa.string()))
 
 
+def _whole(path: Path, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The tables that come of a file; raises `RunFolderError` where it turns out to be damaged."""
+    try:
+        yield from tables
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
 def _named(path: Path, record: type) -> pa.Table:
     table = _rows(path, record)
     return table.append_column("__filename", pa.array([str(path)] * len(table), pa.string()))
@@ -181,8 +230,11 @@ def _rows(path: Path, record: type) -> pa.Table:
     try:
         return read_records(path, record)
     except (pa.ArrowException, OSError, ValueError) as error:
-        if getattr(error, "errno", None) is not None:
-            raise  # the machine's trouble (no permission, too many open files), not the file's
-        raise RunFolderError(
-            f"{path}: is damaged ({error}); harness search sets it aside and repeats its trial"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> Exception:
+    """What to tell of a file that could not be read: the machine's trouble (no permission, …) is not the file's."""
+    if getattr(error, "errno", None) is not None:
+        return error
+    return RunFolderError(f"{path}: is damaged ({error}); harness search sets it aside and repeats its trial")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -148,3 +149,36 @@ def test_a_report_needs_neither_torch_nor_ray_nor_optuna() -> None:
     heavy = "print({'torch', 'ray', 'optuna'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", f"{imports}; {heavy}"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_report_is_written_where_torch_and_ray_cannot_be_imported(sample_folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'torchvision', 'ray', 'sklearn'): sys.modules[name] = None\n"
+        "from harness.cli import main\n"
+        "sys.argv[1:] = ['report', '--study', sys.argv[1], '--runs', sys.argv[2], '--to', sys.argv[3]]\n"
+        "main()\n"
+    )
+    place = [sample_folder.name, str(sample_folder.parent), str(tmp_path / "report.html")]
+    subprocess.run([sys.executable, "-c", code, *place], capture_output=True, text=True, check=True)
+    assert "Does squeezed-knowledge distillation" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_register_knows_every_config_its_trials_and_their_curves(sample_folder: Path) -> None:
+    text = write_report(sample_folder).read_text(encoding="utf-8")
+    found = json.loads(re.findall(r'id="register">(.*?)</script>', text, flags=re.DOTALL)[0])
+    configs = {config["id"]: config for config in found["configs"]}
+    assert len(configs) == 72
+    confirmed = [config for config in configs.values() if config["cells"][3][0] == "confirmed"]
+    assert len(confirmed) == 12
+    assert all(len(config["trials"]) == 7 for config in confirmed)
+    assert {config["cells"][3][0] for config in configs.values()} == {
+        "confirmed",
+        "searched",
+        "failed",
+        "diverged",
+        "stopped",
+    }
+    curve = confirmed[0]["curves"][0]
+    assert curve[0] == list(range(1, 21))
+    assert curve[1][-1] == pytest.approx(confirmed[0]["cells"][4][1], abs=3)

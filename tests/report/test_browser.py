@@ -118,9 +118,9 @@ def test_a_row_selects_its_config_in_every_figure_and_table(page: webdriver.Chro
     assert page.execute_script(CHOSEN) == "ksan · resnet14-w4"
     rings = page.execute_script(RINGS)
     for figure in ("front", "history-resnet14-w4", "coordinates-ksan", "curves-resnet14-w4", "selection"):
-        assert rings[figure] > 0, figure
+        assert rings[f"plot-{figure}"] > 0, figure
     for figure in ("history-resnet8-w2", "coordinates-kd", "curves-resnet8-w2"):
-        assert rings[figure] == 0, figure
+        assert rings[f"plot-{figure}"] == 0, figure
     tables = "return [...document.querySelectorAll('tr.picked')].map((row) => row.closest('table').dataset.name)"
     assert {"confirmed", "differences"} <= set(page.execute_script(tables))
     assert "#config=" in page.current_url
@@ -131,9 +131,9 @@ def test_a_row_selects_its_config_in_every_figure_and_table(page: webdriver.Chro
 
 def test_a_click_on_a_mark_selects_and_the_address_remembers(browser: webdriver.Chrome, sample_page: Path) -> None:
     opened(browser, sample_page, tall=False)
-    WebDriverWait(browser, 60).until(lambda seen: seen.execute_script("return !!document.querySelector('#front').data"))
+    WebDriverWait(browser, 60).until(lambda seen: seen.execute_script("return !!document.getElementById('plot-front').data"))
     place = browser.execute_script("""
-        const plot = document.getElementById('front');
+        const plot = document.getElementById('plot-front');
         plot.scrollIntoView({ block: 'center' });
         const i = plot.data.findIndex((trace) => trace.error_y && trace.customdata.length);
         const { xaxis, yaxis } = plot._fullLayout, box = plot.getBoundingClientRect(), trace = plot.data[i];
@@ -151,7 +151,7 @@ def test_a_click_on_a_mark_selects_and_the_address_remembers(browser: webdriver.
 
 
 def test_the_page_is_used_by_the_keyboard_alone(page: webdriver.Chrome) -> None:
-    plot = page.find_element(By.ID, "front")
+    plot = page.find_element(By.ID, "plot-front")
     plot.send_keys(Keys.ARROW_RIGHT)
     first = page.execute_script(CHOSEN)
     plot.send_keys(Keys.ARROW_RIGHT)
@@ -164,9 +164,9 @@ def test_the_page_is_used_by_the_keyboard_alone(page: webdriver.Chrome) -> None:
 
 
 def test_accuracy_is_drawn_against_another_size(page: webdriver.Chrome) -> None:
-    title = "return document.getElementById('front').layout.xaxis.title.text"
+    title = "return document.getElementById('plot-front').layout.xaxis.title.text"
     assert page.execute_script(title) == "parameters"
-    page.find_element(By.CSS_SELECTOR, "#front input[value=MACs], section input[value=MACs]").send_keys(Keys.SPACE)
+    page.find_element(By.CSS_SELECTOR, "#front input[value=MACs]").send_keys(Keys.SPACE)
     WebDriverWait(page, 20).until(lambda seen: seen.execute_script(title) == "multiply-adds an image")
 
 
@@ -181,7 +181,7 @@ def test_it_prints_with_every_figure_in_dark_ink_within_the_page(browser: webdri
     """)
     assert told == [True, 680, 1]
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
-    assert browser.execute_script("return document.getElementById('front').layout.font.color") != "#000"
+    assert browser.execute_script("return document.getElementById('plot-front').layout.font.color") != "#000"
 
 
 @pytest.fixture(scope="module")

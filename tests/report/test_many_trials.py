@@ -18,9 +18,9 @@ from tests.records import large_run
 from tests.report.browser import PATIENCE, needs_browser, opened, started
 
 pytestmark = needs_browser
-READY = "return !!document.querySelector('#front .main-svg')"
+READY = "return !!document.querySelector('#plot-front .main-svg')"
 CLICK = """
-const done = arguments[0], plot = document.getElementById('front');
+const done = arguments[0], plot = document.getElementById('plot-front');
 const ids = plot.data.flatMap(({ customdata }) => customdata ?? []).filter(Boolean);
 document.dispatchEvent(new CustomEvent('pick', { detail: ids[Math.floor(ids.length / 2)] }));
 requestAnimationFrame(() => setTimeout(() => done([ids.length, plot.data.at(-1).x.length]), 0));

@@ -98,7 +98,7 @@ def test_a_run_of_failures_alone_names_them(tmp_path: Path) -> None:
     text = page(write_run(tmp_path, [lost, diverged(trial(seed=1)), failed(confirmations({100: 0.9})[0])]))
     assert "There is no answer yet" in text
     assert "failed search" in text
-    assert re.findall(r'<div class="plot" id="([^"]+)"', text) == ["usage"]  # no figure without a point
+    assert re.findall(r'<div class="plot" id="([^"]+)"', text) == ["plot-usage"]  # no figure without a point
     assert "failed confirmation" in text
     assert "diverged search" in text
 

@@ -1,20 +1,18 @@
 """The command line. Heavy rooms are imported inside the commands, so that `--help` is instant.
 
-Exit codes: 0 done · 1 not reproduced · 2 a wrong spec or command line · 3 something missing on this
-machine · 4 too many failed trials · 130 interrupted · 141 nobody reads the output any more.
+Exit codes: 0 done · 1 not reproduced, verified or comparable · 2 a wrong spec or command line · 3 something missing
+on this machine · 4 too many failed trials · 130 interrupted · 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
 
 import atexit
-import errno
 import io
 import math
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +22,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from harness.source import Interrupted, MissingError, UserError
+from harness.commands.comparing import compare, diff
+from harness.commands.exporting import export
+from harness.commands.places import DATA, RUNS, DataRoot, Runs, RunsOrUrl, StudyName, here, run_folder
+from harness.commands.record import publish, verify
+from harness.commands.told import told
+from harness.source import MissingError, UserError
 
 if TYPE_CHECKING:
     from harness.search.ray_tune import Cluster
@@ -93,38 +96,10 @@ class Shelf(StrEnum):
     DATASETS = "datasets"
 
 
-StudyName = Annotated[str, typer.Option("--study", "-s", help="Name or path of a study.", show_default=False)]
-
-
-def _folder(path: Path) -> Path:
-    """A folder that a command line names, its `~` for the home folder; it need not be there."""
-    from harness.files import at_home
-
-    try:
-        found = at_home(path)
-    except MissingError as error:
-        raise typer.BadParameter(str(error)) from error
-    if found.is_file():
-        raise typer.BadParameter(f"{path} is a file; name a folder")
-    return found
-
-
-def _folder_or_url(place: str) -> str:
-    """A URL as it is, and a folder as `_folder` has it."""
-    return place if "://" in place else str(_folder(Path(place)))
-
-
-Runs = Annotated[Path, typer.Option(help="Folder of the runs' records.", callback=_folder)]
-RunsOrUrl = Annotated[str, typer.Option(help="Folder or URL (s3://…) of the runs' records.", callback=_folder_or_url)]
-DataRoot = Annotated[Path, typer.Option(help="Folder of downloaded data sets.", callback=_folder)]
 DeviceOption = Annotated[Device, typer.Option(help="Where trials run.")]
 
 LOOKS = 2.0
 """Seconds between two looks of `status --watch`."""
-RUNS = Path("runs")
-DATA = Path.home() / ".cache" / "ksan-harness" / "data"
-COPIES = Path.home() / ".cache" / "ksan-harness" / "runs"
-"""Where runs at a URL are copied to be read."""
 
 
 @app.callback()
@@ -272,7 +247,7 @@ def status(
         from harness.report import status as standing
         from harness.store.parquet import Store
 
-        console, store = Console(), Store(_run_folder(here(runs), study))
+        console, store = Console(), Store(run_folder(here(runs), study))
         in_place = Live(console=console, auto_refresh=False) if watch and console.is_terminal and not as_json else None
         with in_place or nullcontext():
             while True:
@@ -306,7 +281,7 @@ def report(
 ) -> None:
     """Write a run's report: one HTML file that needs nothing else, or its figures and tables as files."""
     with told(context):
-        folder = _run_folder(here(runs), study)
+        folder = run_folder(here(runs), study)
         if form is ReportFormat.HTML:
             if only:
                 raise UserError("--only names figures and tables; add --format png, svg, csv, parquet or json")
@@ -334,7 +309,7 @@ def leaderboard(
 
         place = here(runs)
         if study:
-            folders = [_run_folder(place, name) for name in study]
+            folders = [run_folder(place, name) for name in study]
         else:
             folders = sorted(path.parent for path in place.glob("*/study.json"))
         if not folders:
@@ -356,68 +331,19 @@ def reproduce(
     """Train a recorded trial again, as it was, and compare its numbers with the record's."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a process that reads images may die
     with told(context):
-        from harness.search.reproduce import compare, find_trial, train_again
+        from harness.search.reproduce import compare, find_trial, note_look, train_again
+        from harness.store.parquet import Store
+        from harness.store.remote import Remote
 
         console = Console()
         place = here(runs)
         record = find_trial([place, Path("reports")], trial_id)
         console.print(Text(f"{record.trial_id}: {record.arm} on {record.student}, seed {record.seed}", style="bold"))
         again = train_again(record, place / "cache", data_root, fresh)
+        remote = Remote(f"{runs.rstrip('/')}/{record.study}") if "://" in runs else None
+        note_look(again, Store(place / record.study, remote))
         if not compare(record, again, console):
             raise typer.Exit(1)
-
-
-def here(runs: str) -> Path:
-    """The folder of some runs; what lies at a URL is copied to this machine, without the students, to be read."""
-    if "://" not in runs:
-        return Path(runs)
-    from hashlib import sha256
-
-    from harness.store.remote import copied
-
-    return copied(runs, COPIES / sha256(runs.encode()).hexdigest()[:16])
-
-
-@contextmanager
-def told(context: typer.Context) -> Iterator[None]:
-    """Turns what a person can mend into a message and an exit code; `--debug` shows the traceback."""
-    errors = Console(stderr=True, soft_wrap=True)
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except (UserError, OSError) as error:
-        if context.obj:
-            raise
-        remedy = "; free some space, then the same command continues" if _is_full(error) else ""
-        errors.print(Text(f"{error}{remedy}", style="red"))
-        raise typer.Exit(error.exit_code if isinstance(error, UserError) else MissingError.exit_code) from None
-    except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):  # rich's way: who read the output, such as `head`, is gone
-            raise typer.Exit(141) from None
-        errors.print(Text(f"other people's code ended the program (SystemExit {error}); --debug shows where", "red"))
-        if context.obj:
-            raise
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        if context.obj:
-            raise
-        errors.print(Text("Interrupted. Every trial that finished is on disk; the same command continues.", "yellow"))
-        raise typer.Exit(130) from None
-    finally:
-        if signal.getsignal(signal.SIGINT) is _interrupt:  # after an interrupt, further ones stay ignored to the end
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    """Interrupts once: what is then put in order must not be broken off by a second Ctrl-C."""
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    raise Interrupted
 
 
 def _device(wanted: Device, plan: Plan, is_here: bool = True) -> str:
@@ -521,13 +447,8 @@ def _cluster(address: str | None, folder: Path | None, runner: RunnerName) -> Cl
     return Cluster(address, folder, {name: os.environ[name] for name in passed_on})
 
 
-def _run_folder(runs: Path, study: str) -> Path:
-    """The folder of a study's run; raises `MissingError` where it was never run."""
-    folder = runs / Path(study).name.removesuffix(".yaml").removesuffix(".yml")
-    if not (folder / "study.json").is_file():
-        there = ", ".join(sorted(path.parent.name for path in runs.glob("*/study.json"))) or "none"
-        raise MissingError(f"{study} has no run in {runs} (there: {there}); run `harness search --study {study}` first")
-    return folder
+for _command in (publish, verify, compare, diff, export):
+    app.command()(_command)
 
 
 def main() -> None:

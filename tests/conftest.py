@@ -40,6 +40,16 @@ class FinishedRun:
 
 
 @pytest.fixture(scope="session")
+def published(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny study, published; tests that change it change a copy."""
+    from harness.report.publishing import publish
+
+    reports = tmp_path_factory.mktemp("published") / "reports"
+    publish(finished.store.root, reports, "2026-01-05")
+    return reports
+
+
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """The tiny study, finished by `harness search --runner inline`."""
     from typer.testing import CliRunner

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.record import EpochRecord, Provenance, Purpose, TrialRecord
+from harness.record import EpochRecord, LookRecord, Provenance, Purpose, TrialRecord
 from harness.spec import content_id
 from harness.store.parquet import Store
 from harness.store.query import Run, read_run, run_of
@@ -107,6 +107,21 @@ def trial(
 def confirmations(accuracies: dict[int, float], **kind: Any) -> list[TrialRecord]:
     """One confirmation trial per seed, each with its test accuracy."""
     return [trial(purpose="confirmation", seed=seed, test=value, **kind) for seed, value in accuracies.items()]
+
+
+def look(at: TrialRecord, when: datetime) -> LookRecord:
+    """A reproduction of a confirmed trial, which read the test split again."""
+    return LookRecord(
+        study=at.study,
+        trial_id=at.trial_id,
+        config_id=at.config_id,
+        seed=at.seed,
+        reason="reproduction",
+        looked_at=when,
+        test_accuracy=at.test_accuracy or 0.0,
+        test_images=at.test_images,
+        provenance=at.provenance,
+    )
 
 
 def failed(of: TrialRecord, error: str = "RuntimeError", message: str = "out of memory") -> TrialRecord:

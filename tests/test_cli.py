@@ -161,10 +161,15 @@ def test_the_leaderboard_names_a_command_for_every_row(finished: FinishedRun) ->
     assert all(f"`harness reproduce {id}" in page for id in ids)
 
 
-def test_reproduce_says_that_a_row_is_equal(finished: FinishedRun) -> None:
-    code, said = harness("reproduce", confirmed(finished)[:10], "--runs", finished.runs)
+def test_reproduce_says_that_a_row_is_equal_and_keeps_that_it_looked(finished: FinishedRun, tmp_path: Path) -> None:
+    runs, id = shutil.copytree(finished.runs, tmp_path / "runs"), confirmed(finished)
+    code, said = harness("reproduce", id[:10], "--runs", runs)
     assert code == 0
     assert "reproduced, bit for bit" in said
+    (look,) = Store(runs / "tiny").looks()
+    assert (look.trial_id, look.reason, look.test_images) == (id, "reproduction", 997)
+    assert "looks: how often the test split was read" in harness("leaderboard", "--runs", runs)[1]
+    assert "looks" not in harness("leaderboard", "--runs", finished.runs)[1]
 
 
 def test_reproduce_says_that_a_tampered_row_is_not(finished: FinishedRun, tmp_path: Path) -> None:
@@ -387,12 +392,13 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 # Names that look like markup.
 
 
-def test_names_reach_the_terminal_as_they_were_written(finished: FinishedRun) -> None:
+def test_names_reach_the_terminal_as_they_were_written(finished: FinishedRun, tmp_path: Path) -> None:
     board = harness("leaderboard", "--runs", finished.runs)[1]
     assert LABEL in board
     assert QUESTION in harness("show", "-s", finished.study)[1]
     assert QUESTION in finished.output
-    assert LABEL in harness("reproduce", confirmed_of(finished, LABEL), "--runs", finished.runs)[1]
+    runs = shutil.copytree(finished.runs, tmp_path / "runs")  # reproducing adds to the ledger of looks
+    assert LABEL in harness("reproduce", confirmed_of(finished, LABEL), "--runs", runs)[1]
     assert "\x1b" not in board  # no colour where there is no terminal
 
 

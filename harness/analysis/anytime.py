@@ -12,49 +12,57 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from harness.analysis.cells import CELL, full_length
+from harness.analysis.cells import CELL, full_length, numbered
 from harness.analysis.configs import search_configs, whole_configs
 from harness.analysis.hypervolume import Reference, hypervolume_history
 
 SEARCH = ["study", *CELL, "method"]
 ARM = ["study", "dataset", "teacher", "arm", "method"]
+_ONE = ["study", *CELL, "config_id"]
 _BEST = [*SEARCH, "params", "replicate", "configs", "device_seconds", "accuracy", "best"]
 _VOLUME = [*ARM, "replicate", "configs", "device_seconds", "hypervolume"]
 
 
-def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
+def best_so_far(trials: pd.DataFrame, configs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Per search and replicate (from 0), after each config that every seed completed: the best accuracy so far.
+
+    `configs` is `search_configs(trials)`, where that is known.
 
     `accuracy` is that replicate's on validation, `best` its maximum so far, fractions; `configs` counts from 1 all
     that ended, `device_seconds` is what all of them cost, all replicates.
     """
-    values = _values(trials, SEARCH)
-    best = values.groupby([*SEARCH, "replicate"], dropna=False, sort=False)["accuracy"].cummax()
+    values = _values(trials, configs, SEARCH)
+    best = values.groupby(numbered(values, [*SEARCH, "replicate"]), sort=False)["accuracy"].cummax()
     return values.assign(best=best)[_BEST].reset_index(drop=True)
 
 
-def hypervolume_so_far(trials: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+def hypervolume_so_far(trials: pd.DataFrame, reference: Reference, configs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Per pair and arm and replicate, over all the pair's students together: the hypervolume's share so far.
 
     On validation, as of `hypervolume_share`; `configs` and `device_seconds` run over all the students' searches.
     """
-    values = _values(trials, ARM).dropna(subset=list(reference.objectives))
+    values = _values(trials, configs, ARM).dropna(subset=list(reference.objectives))
     found = pd.Series(0.0, index=values.index)
     for _, members in values.groupby([*ARM, "replicate"], dropna=False, sort=False):
         found.loc[members.index] = hypervolume_history(reference.costs(members), reference.corner) / reference.box
     return values.assign(hypervolume=found)[_VOLUME].reset_index(drop=True)
 
 
-def _values(trials: pd.DataFrame, search: list[str]) -> pd.DataFrame:
+def _values(trials: pd.DataFrame, configs: pd.DataFrame | None, search: list[str]) -> pd.DataFrame:
     """A row per config and replicate in order of the config's end, with what its search had cost by then."""
-    configs = search_configs(trials)
-    by = configs.groupby(search, dropna=False, sort=False)
+    configs = search_configs(trials) if configs is None else configs
+    by = configs.groupby(numbered(configs, search), sort=False)
     costed = configs.assign(configs=by.cumcount() + 1, device_seconds=by["device_seconds"].cumsum())
     kept = whole_configs(costed)[[*SEARCH, "config_id", "params", "macs", "latency", "configs", "device_seconds"]]
     seeds = full_length(trials[trials["purpose"] == "search"]).sort_values("seed", kind="stable")
-    seeds = seeds[[*SEARCH, "config_id", "validation_accuracy"]].rename(columns={"validation_accuracy": "accuracy"})
-    seeds = seeds.assign(replicate=seeds.groupby(["study", *CELL, "config_id"], dropna=False).cumcount())
-    joined = kept.merge(seeds, on=[*SEARCH, "config_id"]).dropna(subset="accuracy")
+    both = pd.concat([kept[_ONE], seeds[_ONE]], ignore_index=True)
+    number = numbered(both, ["config_id", *_ONE[:-1]])
+    own = pd.Series(np.arange(len(kept)), index=number[: len(kept)]).reindex(number[len(kept) :]).to_numpy()
+    replicate = pd.Series(number[len(kept) :]).groupby(number[len(kept) :]).cumcount().to_numpy()
+    known = ~np.isnan(own) & seeds["validation_accuracy"].notna().to_numpy()
+    joined = kept.iloc[own[known].astype(int)].assign(
+        accuracy=seeds["validation_accuracy"].to_numpy(dtype=float)[known], replicate=replicate[known]
+    )
     return joined.sort_values(["replicate", "device_seconds", "configs"], kind="stable", ignore_index=True)
 
 
@@ -69,7 +77,7 @@ def bands(curves: pd.DataFrame, value: str, by: Sequence[str], points: int = 200
     rows = []
     for key, members in curves.groupby(list(by), dropna=False, sort=True):
         grid = np.linspace(float(members["device_seconds"].min()), float(members["device_seconds"].max()), points)
-        each = members.groupby(keys, dropna=False, sort=False)
+        each = members[["device_seconds", value]].groupby(numbered(members, keys), sort=False)
         table = np.array([_at(one["device_seconds"].to_numpy(), one[value].to_numpy(), grid) for _, one in each])
         low, median, high = np.nanquantile(table, [0.25, 0.5, 0.75], axis=0)
         names = dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))

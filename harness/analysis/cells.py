@@ -12,13 +12,12 @@ two teachers of one architecture, or two folders of images, carry one label in t
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
-
-from harness.spec import content_id
 
 CELL = ["dataset", "teacher", "student", "arm"]
 COMPARABLE = ["dataset", "data_fingerprint", "epochs"]
@@ -39,16 +38,16 @@ def full_length(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_fingerprint(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials with `data_fingerprint` as a column.
+    """The trials with a `data_fingerprint` each.
 
     A trial that failed before it had any provenance gets the one that its study's other trials on the same data
     have, so that it counts as lost where it belongs; where there is none, its fingerprint is empty.
     """
-    known = [origin["data_fingerprint"] if isinstance(origin, Mapping) else None for origin in trials["provenance"]]
-    stamped = trials.assign(data_fingerprint=pd.Series(known, index=trials.index, dtype="object"))
-    by_data = stamped.groupby(["study", "dataset", _part_of_spec(trials, "data")])["data_fingerprint"]
+    if trials["data_fingerprint"].notna().all():
+        return trials
+    by_data = trials.groupby(["study", "dataset", "data_part"])["data_fingerprint"]
     only = by_data.transform("first").where(by_data.transform("nunique") == 1, "")
-    return stamped.assign(data_fingerprint=stamped["data_fingerprint"].fillna(only).fillna("").astype("object"))
+    return trials.assign(data_fingerprint=trials["data_fingerprint"].fillna(only).fillna("").astype("object"))
 
 
 def distinct(trials: pd.DataFrame) -> pd.DataFrame:
@@ -64,7 +63,7 @@ def distinct(trials: pd.DataFrame) -> pd.DataFrame:
         trials["teacher_id"].mask(is_teacher, trials["trial_id"]),
         dataset,
     )
-    student = _told_apart(trials["student"], _part_of_spec(trials, "student").mask(is_teacher), dataset)
+    student = _told_apart(trials["student"], trials["student_part"].mask(is_teacher), dataset)
     return trials.assign(
         dataset=dataset, teacher=teacher.mask(is_teacher, None), student=student.mask(is_teacher, teacher)
     )
@@ -74,24 +73,9 @@ def _told_apart(labels: pd.Series, ids: pd.Series, *within: pd.Series) -> pd.Ser
     """Labels, with the first digits of the id where a label has several ids."""
     several = (ids.groupby([*within, labels]).transform("nunique") > 1) & ids.notna()
     if not several.any():
-        return labels.astype("object")
+        return labels
     digits = next((n for n in range(4, 16) if ids.str[:n].nunique() == ids.nunique()), 16)
     return labels.mask(several, labels + " #" + ids.str[:digits]).astype("object")
-
-
-def _part_of_spec(trials: pd.DataFrame, part: str) -> pd.Series:
-    """The id of one part of each trial's spec, without what was searched."""
-    both = zip(trials["spec"], trials["point"], strict=True)
-    found = [_without(json.loads(spec).get(part), part, point) for spec, point in both]
-    return pd.Series([content_id(content) for content in found], index=trials.index, dtype="object")
-
-
-def _without(content: object, path: str, searched: Mapping[str, object]) -> object:
-    """Nested settings without those whose dotted path was searched."""
-    if not isinstance(content, Mapping):
-        return content
-    below = {name: f"{path}.{name}" for name in content}
-    return {name: _without(content[name], place, searched) for name, place in below.items() if place not in searched}
 
 
 def searched_together(trials: pd.DataFrame) -> pd.DataFrame:
@@ -99,12 +83,11 @@ def searched_together(trials: pd.DataFrame) -> pd.DataFrame:
 
     It is named after the smallest and the largest of them, and their `params` are the smallest's.
     """
-    is_searched = [any(path.startswith("student.") for path in point) for point in trials["point"]]
-    varying = trials[is_searched]
-    together = trials.copy()
+    varying = trials[trials["varies_student"].astype(bool)]
     if varying.empty:
-        return together
-    for _, members in varying.groupby(["dataset", _part_of_spec(varying, "student")]):
+        return trials
+    together = trials.copy()
+    for _, members in varying.groupby(["dataset", "student_part"]):
         ordered = students_in_order(members)
         name = ordered[0] if len(ordered) == 1 else f"{ordered[0]} to {ordered[-1]}"
         together.loc[members.index, "student"] = name
@@ -155,6 +138,19 @@ def groups(rows: pd.DataFrame, by: Iterable[str]) -> list[tuple[dict[str, object
         values = pd.Series(list(key) if isinstance(key, tuple) else [key], index=keys, dtype="object")
         found.append(({str(name): value for name, value in values.where(values.notna(), None).items()}, members))
     return found
+
+
+def numbered(rows: pd.DataFrame, by: Iterable[str]) -> npt.NDArray[np.int64]:
+    """The number of each row's group, from 0 in order of appearance; a missing value is a key like any other.
+
+    Grouping a million rows by one number takes a tenth of what it takes by eight columns.
+    """
+    numbers = np.zeros(len(rows), dtype=np.int64)
+    for name in by:
+        codes, known = pd.factorize(rows[name])
+        numbers = numbers * (len(known) + 1) + codes + 1
+        numbers, _ = pd.factorize(numbers)
+    return numbers
 
 
 def microseconds(members: pd.DataFrame) -> float:

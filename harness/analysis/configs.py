@@ -6,10 +6,14 @@ of its own kind only (`evidence` = `validation`), never beside a confirmed test 
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from harness.analysis.cells import CELL, COMPARABLE, with_fingerprint
+from harness.analysis.cells import CELL, COMPARABLE, numbered, with_fingerprint
 
+MOST_SHOWN = 5_000
+"""Configs in a figure or a register: more cannot be told apart, and a page with them no longer reacts at once."""
 _COLUMNS = [
     *("study", *CELL, "method", "config_id", "proposal"),
     *("accuracy", "sd", "n", "ended", "replicates", "is_whole", "params", "macs", "latency"),
@@ -28,35 +32,58 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     """
     searched = with_fingerprint(trials[trials["purpose"] == "search"])
     is_done = (searched["status"] == "completed") & (searched["epochs_done"] == searched["epochs"])
-    valued = searched.assign(
-        value=searched["validation_accuracy"].astype(float).where(is_done),
-        latency=1e6 * pd.to_numeric(searched["latency"]).astype(float),
+    keys = ["study", *CELL, "config_id", *COMPARABLE[1:]]
+    number = numbered(searched, ["config_id", "study", *CELL, *COMPARABLE[1:]])
+    last = searched[[*keys, "method", "proposal", "replicates"]].iloc[_last_of_each(number)]
+    value = searched["validation_accuracy"].astype(float).where(is_done)
+    columns = {
+        "value": value,
+        "latency": 1e6 * pd.to_numeric(searched["latency"]).astype(float),
+        **{name: searched[name] for name in ["params", "macs", "train_seconds", "device_seconds", "finished_at"]},
+    }
+    by = pd.DataFrame(columns).groupby(number, sort=True)
+    sums, counts = by[["value", "train_seconds", "device_seconds"]].sum(), by["value"].count()
+    most = by[["params", "macs", "finished_at"]].max()
+    table = last.set_axis(sums.index).assign(
+        **most.to_dict("series"),
+        accuracy=by["value"].mean(),
+        sd=by["value"].std(),
+        n=counts,
+        ended=by.size(),
+        latency=by["latency"].median() if columns["latency"].notna().any() else np.nan,
+        train_seconds=sums["train_seconds"],
+        device_seconds=sums["device_seconds"],
     )
-    by = valued.groupby(["study", *CELL, "config_id", *COMPARABLE[1:]], dropna=False, sort=False)
-    table = by.agg(
-        method=("method", "last"),
-        proposal=("proposal", "last"),
-        accuracy=("value", "mean"),
-        sd=("value", "std"),
-        n=("value", "count"),
-        ended=("trial_id", "size"),
-        replicates=("replicates", "last"),
-        params=("params", "max"),
-        macs=("macs", "max"),
-        latency=("latency", "median"),
-        train_seconds=("train_seconds", "sum"),
-        device_seconds=("device_seconds", "sum"),
-        finished_at=("finished_at", "max"),
-    ).reset_index()
     table["teacher"] = table["teacher"].astype("object").where(table["teacher"].notna(), None)
     replicates = table[["replicates", "ended"]].max(axis=1).astype(int)
     table = table.assign(replicates=replicates, is_whole=table["n"] == replicates, evidence="validation")
     return table[_COLUMNS].sort_values(["finished_at", "config_id"], ignore_index=True)
 
 
+def _last_of_each(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The last row of each group, the groups in order of their numbers."""
+    last = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.int64)
+    last[numbers] = np.arange(len(numbers))
+    return last
+
+
 def whole_configs(configs: pd.DataFrame) -> pd.DataFrame:
     """The configs whose every replicate has a value: the ones that may stand on a validation front."""
     return configs[configs["is_whole"].astype(bool)]
+
+
+def shown(configs: pd.DataFrame, most: int = MOST_SHOWN) -> pd.DataFrame:
+    """All configs, or of more than so many the best half of `most`, each search in its share, and an even choice of
+    the others: what a reader can tell apart, in the same order."""
+    if len(configs) <= most:
+        return configs
+    number = numbered(configs, ["study", *CELL])
+    place = configs["accuracy"].fillna(-1.0).groupby(number).rank(ascending=False, method="first")
+    size = place.groupby(number).transform("size")
+    best = place <= np.ceil(most / 2 * size / len(configs))
+    others = configs.index[~best]
+    even = others[np.linspace(0, len(others) - 1, max(0, most - int(best.sum()))).round().astype(int)]
+    return configs[best | configs.index.isin(even)]
 
 
 def readable_floor(confirmed: pd.DataFrame, searched: pd.DataFrame) -> tuple[float, int]:

@@ -49,7 +49,8 @@ def confirmed_rows(trials: pd.DataFrame) -> pd.DataFrame:
     """
     stamped = with_fingerprint(trials)
     confirmations = stamped[stamped["purpose"] == "confirmation"]
-    searched = full_length(stamped[stamped["purpose"] == "search"])
+    is_finalist = stamped["config_id"].isin(confirmations["config_id"].unique())
+    searched = full_length(stamped[is_finalist & (stamped["purpose"] == "search")])
     rows = [
         _row(members, searched[searched["config_id"] == key["config_id"]])
         for key, members in groups(confirmations, ["study", *CELL, "config_id", *COMPARABLE[1:]])

@@ -44,19 +44,19 @@ class Coordinates:
     """Configs that are not shown since there are too many to tell apart."""
 
 
-def coordinates(trials: pd.DataFrame, most: int = 240) -> Coordinates | None:
+def coordinates(trials: pd.DataFrame, most: int = 240, configs: pd.DataFrame | None = None) -> Coordinates | None:
     """The searched configs of one arm, those with a value on every replicate; None where nothing varies.
 
-    `trials` are one arm's on one data set under one teacher, with students `searched_together`. Where there are more
+    `trials`, and `search_configs` of them where that is known, are one arm's on one data set under one teacher, with students `searched_together`. Where there are more
     than `most` configs the best half of them stays, and of the others every so many.
     """
-    configs = whole_configs(search_configs(trials))
+    configs = whole_configs(search_configs(trials) if configs is None else configs)
     if len(configs) < 2:
         return None
     best = configs.groupby("student")["accuracy"].transform("max")
     ranked = configs.assign(loss=best - configs["accuracy"]).sort_values(["loss", "config_id"], ignore_index=True)
     kept = ranked.iloc[_thinned(len(ranked), most)][::-1].reset_index(drop=True)
-    points = _points(trials)
+    points = _points(trials, kept["config_id"])
     own = [points[config] for config in kept["config_id"]]
     paths = sorted({path for point in own for path in point})
     axes = [_axis(path, [point.get(path, ABSENT) for point in own]) for path in paths]
@@ -78,9 +78,10 @@ def _thinned(count: int, most: int) -> list[int]:
     return [*range(head), *dict.fromkeys(int(place) for place in rest)]
 
 
-def _points(trials: pd.DataFrame) -> dict[str, Mapping[str, object]]:
+def _points(trials: pd.DataFrame, configs: pd.Series) -> dict[str, Mapping[str, object]]:
     """Config → what the search chose."""
-    searched = trials[trials["purpose"] == "search"].drop_duplicates("config_id")
+    own = (trials["purpose"] == "search") & trials["config_id"].isin(configs)
+    searched = trials[own].drop_duplicates("config_id")
     both = zip(searched["config_id"], searched["point"], strict=True)
     return {str(config): {path: json.loads(value) for path, value in point.items()} for config, point in both}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from harness.analysis.cells import CELL, full_length
+from harness.store.shared import Shared
 
 STATUSES = ["completed", "stopped", "diverged", "failed"]
 PURPOSES = ["teacher", "search", "confirmation"]
@@ -46,12 +47,21 @@ def failures(trials: pd.DataFrame) -> pd.DataFrame:
 def origins(trials: pd.DataFrame) -> dict[str, dict[str, int]]:
     """Provenance field → value → number of trials; more than one value of a field is worth a reader's eye."""
     found: dict[str, dict[str, int]] = {}
-    for origin in trials["provenance"]:
-        for name, value in origin.items() if isinstance(origin, Mapping) else ():
+    for origin, n in _counted(trials["provenance"]):
+        for name, value in origin.items():
             text = "unknown" if value is None else str(value)
             counts = found.setdefault(str(name), {})
-            counts[text] = counts.get(text, 0) + 1
+            counts[text] = counts.get(text, 0) + n
     return found
+
+
+def _counted(origins: pd.Series) -> Iterator[tuple[Mapping[str, object], int]]:
+    """The origins that differ, with their numbers of trials."""
+    known = origins.array
+    if isinstance(known, Shared):
+        yield from known.counts()
+    else:
+        yield from ((origin, 1) for origin in known if isinstance(origin, Mapping))
 
 
 def seeds_by_purpose(trials: pd.DataFrame) -> dict[str, list[int]]:

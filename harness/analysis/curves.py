@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+import numpy as np
 import pandas as pd
 
-from harness.analysis.cells import CELL, full_length, groups
+from harness.analysis.cells import CELL, full_length, groups, numbered
 from harness.analysis.configs import search_configs
+from harness.store.shared import Shared
 
 _HISTORY = [*CELL, "method", "params", "config_id", "configs", "train_seconds", "accuracy", "best", "n"]
 _CURVES = [*CELL, "method", "params", "epoch", "measure", "value", "low", "high", "n", "trial_id"]
 _NAMED = [*CELL, "method", "params", "epoch", "loss", "value", "n"]
 
 
-def search_history(trials: pd.DataFrame) -> pd.DataFrame:
+def search_history(trials: pd.DataFrame, configs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Per cell, each config in order of its end, and the best validation mean so far.
+
+    `configs` is `search_configs(trials)`, where that is known.
 
     `configs` counts from 1; `train_seconds` is what the cell's search had trained by then, stopped, failed
     and diverged trials included. A config whose every replicate is not full-length has no `accuracy` and
     moves only the count and the seconds.
     """
     rows = []
-    for _, members in groups(search_configs(trials), ["study", *CELL]):
+    configs = search_configs(trials) if configs is None else configs
+    for _, members in groups(configs, ["study", *CELL]):
         in_order = members.sort_values(["finished_at", "config_id"])
         value = in_order["accuracy"].where(in_order["is_whole"].astype(bool))
         rows.append(
@@ -64,18 +67,18 @@ def named_losses(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     """Per cell, epoch and named loss of the method: the median over full-length search trials, unweighted."""
     joined = _searched_epochs(trials, epochs)
     keys = [*CELL, "method", "params", "epoch"]
-    rows = [
-        {**{key: row[key] for key in keys}, "loss": name, "value": value}
-        for row in joined[[*keys, "losses"]].to_dict("records")
-        for name, value in _losses(row["losses"]).items()
-    ]
-    long = pd.DataFrame(rows, columns=[*keys, "loss", "value"])
-    table = long.groupby([*keys, "loss"], dropna=False, sort=True)["value"].agg(value="median", n="count")
-    return table.reset_index()[_NAMED]
-
-
-def _losses(value: object) -> dict[str, float]:
-    return {str(name): float(loss) for name, loss in value.items()} if isinstance(value, Mapping) else {}
+    losses = joined["losses"].array
+    if not isinstance(losses, Shared):
+        return pd.DataFrame(columns=_NAMED)
+    row, loss, value = losses.exploded()
+    number = numbered(joined, keys)
+    long = pd.DataFrame({"row": number[row], "loss": loss.to_pandas(), "value": value.to_numpy()})
+    table = long.groupby(["row", "loss"], sort=True)["value"].agg(value="median", n="count").reset_index()
+    known = joined[keys].iloc[np.unique(number, return_index=True)[1]]
+    named = (
+        known.iloc[table["row"]].reset_index(drop=True).assign(**{name: table[name] for name in ["loss", "value", "n"]})
+    )
+    return named.sort_values([*keys, "loss"], ignore_index=True)[_NAMED]
 
 
 def _searched_epochs(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ Power is that of the t tests in `statistics`, two-sided at 5 %; "can show" means
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
@@ -19,6 +20,8 @@ from harness.analysis.statistics import CONFIDENCE, difference, estimate, t_quan
 POWER = 0.8
 MOST_SEEDS = 10_000
 """More are never asked for: a difference that needs them is none that anybody trains for."""
+_LARGE = 30.0
+"""Standard errors that even two seeds show nearly always; SciPy's noncentral t is NaN from 38 on."""
 _COLUMNS = [*COMPARABLE, "evidence", "student", "sd", "low", "high", "freedom", "configs", "n", "smallest"]
 
 
@@ -74,7 +77,8 @@ def pooled_sd(spreads: list[float], sizes: list[int]) -> tuple[float, int]:
 def power(effect: float, freedom: float, confidence: float = CONFIDENCE) -> float:
     """The probability that a two-sided t test finds an effect, given in standard errors of what is tested."""
     edge = t_quantile(freedom, confidence)
-    return float(1 - nctdtr(freedom, abs(effect), edge) + nctdtr(freedom, abs(effect), -edge))
+    far = float(nctdtr(freedom, abs(effect), -edge))  # below 1e-8 SciPy gives NaN here and there
+    return float(1 - nctdtr(freedom, abs(effect), edge)) + (0.0 if math.isnan(far) else far)
 
 
 def detectable(sd: float, n: int, is_paired: bool = False, wanted: float = POWER) -> float:
@@ -85,11 +89,12 @@ def detectable(sd: float, n: int, is_paired: bool = False, wanted: float = POWER
     """
     if n < 2:
         return float("nan")
-    freedom, error = (n - 1, sd / math.sqrt(n)) if is_paired else (2 * n - 2, sd * math.sqrt(2 / n))
-    most = 2.0
-    while power(most, freedom) < wanted:  # SciPy's noncentral t is NaN far beyond
-        most *= 1.5
-    return error * float(brentq(lambda effect: power(effect, freedom) - wanted, 0.0, most))
+    freedom, error = _freedom_and_error(sd, n, is_paired)
+    return error * float(brentq(lambda effect: power(effect, freedom) - wanted, 0.0, _LARGE))
+
+
+def _freedom_and_error(sd: float, n: int, is_paired: bool) -> tuple[int, float]:
+    return (n - 1, sd / math.sqrt(n)) if is_paired else (2 * n - 2, sd * math.sqrt(2 / n))
 
 
 def seeds_needed(true: float, sd: float, is_paired: bool = True, wanted: float = POWER) -> int | None:
@@ -99,13 +104,14 @@ def seeds_needed(true: float, sd: float, is_paired: bool = True, wanted: float =
     """
     if sd <= 0:
         return 2
-    low, high = 2, MOST_SEEDS
-    if detectable(sd, high, is_paired, wanted) > abs(true):
+
+    def shows(n: int) -> bool:
+        freedom, error = _freedom_and_error(sd, n, is_paired)
+        return power(min(abs(true) / error, _LARGE), freedom) >= wanted
+
+    if not shows(MOST_SEEDS):
         return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if detectable(sd, middle, is_paired, wanted) <= abs(true) else (middle + 1, high)
-    return low
+    return bisect_left(range(MOST_SEEDS), True, lo=2, key=shows)
 
 
 def more_seeds(ours: Mapping[int, float], theirs: Mapping[int, float]) -> int | None:

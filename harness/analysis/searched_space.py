@@ -13,10 +13,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from harness.analysis.cells import CELL, groups
+from harness.analysis.cells import CELL, numbered
 from harness.analysis.configs import search_configs
+from harness.store.shared import Shared
+
+MOST_PLACED = 2_000
+"""Configs of one search: importances and dead parts would hardly change with more."""
 
 
 @dataclass(frozen=True)
@@ -69,26 +75,34 @@ def _mapping(content: object) -> Mapping[str, object]:
     return content if isinstance(content, Mapping) else {}
 
 
-def placed(trials: pd.DataFrame, study: Mapping[str, object]) -> pd.DataFrame:
+def placed(trials: pd.DataFrame, study: Mapping[str, object], configs: pd.DataFrame | None = None) -> pd.DataFrame:
     """A row per config and declared field that it has, with how good it was within its search.
+
+    `configs` is `search_configs(trials)`, where that is known. Of a search with more than 2,000 so many are placed,
+    evenly over time.
 
     columns   study, CELL, method, config_id, path, value (JSON), share (as of `Field.share`, NaN for choices)
     better    the share of the search's other configs that it beat, ties halved; a config without a value (given up,
               diverged, failed) beats none that has one
     """
-    known = fields(study)
-    configs = search_configs(trials)
-    points = trials[trials["purpose"] == "search"].drop_duplicates("config_id").set_index("config_id")["point"]
-    rows = []
-    for key, members in groups(configs, ["study", *CELL]):
-        declared = known.get(str(key["arm"]), {})
-        value = members["accuracy"].where(members["is_whole"].astype(bool)).fillna(-1.0)
-        better = (value.rank(method="average") - 1) / max(1, len(members) - 1)
-        for (_, row), beaten in zip(members.iterrows(), better, strict=True):
-            for path, text in dict(points[row["config_id"]]).items():
-                if path in declared:
-                    share = declared[path].share(json.loads(text))
-                    place = {"path": path, "value": text, "share": share, "better": beaten}
-                    rows.append({**key, "method": row["method"], "config_id": row["config_id"], **place})
+    configs = search_configs(trials) if configs is None else configs
+    search = configs.groupby(numbered(configs, ["study", *CELL]), sort=False)
+    value = configs["accuracy"].where(configs["is_whole"].astype(bool)).fillna(-1.0)
+    size = search["config_id"].transform("size")
+    beaten = value.groupby(numbered(configs, ["study", *CELL])).rank(method="average") - 1
+    ranked = configs.assign(better=beaten / (size - 1).clip(lower=1))
+    step = np.ceil(size / MOST_PLACED)
+    kept = ranked[search.cumcount() % step == 0]
+    firsts = trials[trials["purpose"] == "search"].drop_duplicates("config_id").set_index("config_id")["point"]
+    row, path, text = Shared.of(firsts.loc[kept["config_id"]]).exploded()
+    chosen = pd.DataFrame({"path": path.cast(pa.string()).to_pandas(), "value": text.to_pandas()})
+    names = ["study", *CELL, "method", "config_id", "better"]
+    table = pd.concat([kept[names].iloc[row].reset_index(drop=True), chosen], axis=1).assign(share=np.nan)
+    known, found = fields(study), []
+    for (arm, where), members in table.groupby(["arm", "path"], sort=False):
+        field = known.get(str(arm), {}).get(str(where))
+        if field is not None:
+            numbers = members["value"].map(json.loads) if field.is_number else None
+            found.append(members if numbers is None else members.assign(share=numbers.map(field.share).astype(float)))
     columns = ["study", *CELL, "method", "config_id", "path", "value", "share", "better"]
-    return pd.DataFrame(rows, columns=columns).astype({"share": float, "better": float})
+    return pd.concat(found)[columns].sort_index(ignore_index=True) if found else pd.DataFrame(columns=columns)

@@ -6,14 +6,14 @@ A discriminator on logits beside the distance of logits. It is KSAN without atte
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from harness.distill.discriminator import Discriminator
 from harness.distill.losses import cross_entropy, squared_distance
-from harness.distill.method import Lesson, Losses, Method, Pairing, Parts, Targets
+from harness.distill.method import InPack, Lesson, Losses, Method, Pairing, Parts, Targets
 from harness.models.taps import Features
 from harness.spec import Spec
 
@@ -57,12 +57,22 @@ class Adversarial(Method):
     def adversary_learning_rate(self) -> float:
         return self.discriminator.learning_rate
 
-    def adversary_loss(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Tensor:
+    def adversary_losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Tensor:
         network, standardised = _network(parts), parts.pairing.standardised
         says_of_teacher = network(standardised(targets["logits"]))
         says_of_student = network(standardised(student.logits))
-        loss = self.discriminator.own_loss(says_of_teacher, says_of_student, lesson.labels).mean()
-        return loss + self.discriminator.weight_penalty(network)
+        return self.discriminator.own_loss(says_of_teacher, says_of_student, lesson.labels)
+
+    def adversary_penalty(self, parts: Parts) -> Tensor | None:
+        return self.discriminator.weight_penalty(_network(parts))
+
+    @property
+    def in_pack(self) -> InPack:
+        return "never" if self.discriminator.penalises_weights else "together"
+
+    @property
+    def shared_settings(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"weights": True, "discriminator": {"learning_rate"}})
 
 
 class ANC(Adversarial):

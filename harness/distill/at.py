@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.distill.losses import attention_distance, squared_distance
-from harness.distill.method import Lesson, Losses, Parts, Targets
+from harness.distill.method import InPack, Lesson, Losses, Parts, Targets
 from harness.distill.transfer import Transfer, TransferWeights, summed_over_taps
 from harness.models.pairing import Taps
 from harness.models.taps import Features
@@ -51,6 +51,10 @@ class AT(Transfer):
     def targets(self, teacher: Features, parts: Parts) -> Targets:
         attention = {f"attention {tap}": a for tap, a in self._attention(teacher, parts).items()}
         return {"logits": teacher.logits, **attention}
+
+    @property
+    def in_pack(self) -> InPack:
+        return "together"
 
     def knowledge(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         pairs = [(ours, targets[f"attention {tap}"]) for tap, ours in self._attention(student, parts).items()]

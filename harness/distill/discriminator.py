@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -80,11 +81,18 @@ class Discriminator(Spec):
             loss = loss + cross_entropy(says_of_teacher[:, 1:], labels) + cross_entropy(says_of_student[:, 1:], labels)
         return loss
 
-    def weight_penalty(self, network: nn.Module) -> Tensor | float:
-        """μ·(mean |w| + mean w²) over the weight matrices, by the regularisers chosen; a scalar."""
+    @property
+    def penalises_weights(self) -> bool:
+        """Whether `weight_penalty` is anything."""
+        return "l1" in self.regularisers or "l2" in self.regularisers
+
+    def weight_penalty(self, network: nn.Module) -> Tensor | None:
+        """μ·(mean |w| + mean w²) over the weight matrices, by the regularisers chosen; a scalar, or None for none."""
+        if not self.penalises_weights:
+            return None
         weights = [module.weight.flatten() for module in network.modules() if isinstance(module, nn.Linear)]
         count = sum(len(weight) for weight in weights)
-        penalty: Tensor | float = 0.0
+        penalty = torch.zeros((), device=weights[0].device)
         if "l1" in self.regularisers:
             penalty = penalty + self.mu * sum(weight.abs().sum() for weight in weights) / count
         if "l2" in self.regularisers:

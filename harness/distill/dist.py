@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.distill.losses import correlation_distance, cross_entropy
-from harness.distill.method import Lesson, Losses, Method, Parts, Targets
+from harness.distill.method import InPack, Lesson, Losses, Method, Parts, Targets
 from harness.models.taps import Features
 from harness.spec import Spec
 
@@ -40,6 +40,10 @@ class DIST(Method):
     @property
     def loss_weights(self) -> dict[str, float]:
         return dict(self.weights.model_dump())
+
+    @property
+    def in_pack(self) -> InPack:
+        return "one_by_one"
 
     def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         ours, theirs = ((logits / self.temperature).softmax(dim=1) for logits in (student.logits, targets["logits"]))

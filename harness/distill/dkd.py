@@ -8,12 +8,12 @@ themselves (NCKD), which KD weighs by how unsure the teacher is; here both have 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from harness.distill.losses import cross_entropy, other_classes_kl, target_class_kl
-from harness.distill.method import Lesson, Losses, Method, Parts, Targets, grown
+from harness.distill.method import InPack, Lesson, Losses, Method, Parts, Targets, grown
 from harness.models.taps import Features
 
 
@@ -37,6 +37,14 @@ class DKD(Method):
         share = grown(progress, self.warmup)
         weights = self.loss_weights
         return {name: weight if name == "cross_entropy" else share * weight for name, weight in weights.items()}
+
+    @property
+    def in_pack(self) -> InPack:
+        return "together"
+
+    @property
+    def shared_settings(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"alpha", "beta", "cross_entropy", "warmup"})
 
     def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         ours, theirs, labels = student.logits, targets["logits"], lesson.labels

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import nn
 
 from harness.distill.losses import squared_distance
-from harness.distill.method import Lesson, Losses, Pairing, Parts, Targets
+from harness.distill.method import InPack, Lesson, Losses, Pairing, Parts, Targets
 from harness.distill.regressors import regressors
 from harness.distill.transfer import Transfer, TransferWeights, summed_over_taps
 from harness.models.pairing import Taps
@@ -62,6 +62,10 @@ class FitNet(Transfer):
     def targets(self, teacher: Features, parts: Parts) -> Targets:
         maps = {f"map {tap}": maps for tap, maps in parts.pairing.resized(teacher.maps).items()}
         return {"logits": teacher.logits, **maps}
+
+    @property
+    def in_pack(self) -> InPack:
+        return "together" if self.stages == "one" else "never"  # stage 1 leaves the upper layers as they are
 
     def knowledge(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         guided = parts.student(parts.pairing.resized(student.maps))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from harness.distill.losses import cross_entropy, softened_kl
-from harness.distill.method import Lesson, Losses, Method, Parts, Targets
+from harness.distill.method import InPack, Lesson, Losses, Method, Parts, Targets
 from harness.models.taps import Features
 
 
@@ -22,6 +22,14 @@ class KD(Method):
     @property
     def loss_weights(self) -> dict[str, float]:
         return {"cross_entropy": 1 - self.alpha, "softened_kl": self.alpha}
+
+    @property
+    def in_pack(self) -> InPack:
+        return "together"
+
+    @property
+    def shared_settings(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"alpha"})
 
     def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         return {

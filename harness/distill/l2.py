@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from harness.distill.losses import cross_entropy, squared_distance
-from harness.distill.method import Lesson, Losses, Method, Parts, Targets
+from harness.distill.method import InPack, Lesson, Losses, Method, Parts, Targets
 from harness.models.taps import Features
 from harness.spec import Spec
 
@@ -28,6 +28,10 @@ class L2(Method):
     @property
     def loss_weights(self) -> dict[str, float]:
         return {"cross_entropy": self.weights.cross_entropy, "logits": self.weights.logits}
+
+    @property
+    def in_pack(self) -> InPack:
+        return "together"
 
     def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         standardised = parts.pairing.standardised

@@ -6,7 +6,7 @@ said of a batch; it gives back losses per image. What the frozen teacher says is
 
     teacher(images) → Features ──targets()──► Targets ─┐
     student(images) → Features ────────────────────────┴─losses()──► {name: (n,)}, weighted by `weights_at`
-                         └──(detached)──adversary_loss()──► scalar, for the adversary alone
+                         └──(detached)──adversary_losses()──► (n,), for the adversary alone
 
 Maps come under the names of the paired taps (see `models/pairing.py`), shallow to deep.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field
@@ -32,6 +32,15 @@ Targets = dict[str, Tensor]
 
 Losses = dict[str, Tensor]
 """Unweighted losses of a batch by name, one number an image."""
+
+InPack = Literal["together", "one_by_one", "never"]
+"""How a method's losses are computed for the trials of a pack (see `train/pack.py`).
+
+`together`: every image's loss depends on that image alone (batch normalisation apart), nothing is drawn, and the same
+losses are learnt from throughout, so that all trials' images can be given at once. `one_by_one`: a loss compares the
+images of a batch, so each trial's are given alone, and the method has no learnable parts. `never`: its trials run one
+after another; nothing is assumed of a method that does not say.
+"""
 
 
 @dataclass(frozen=True)
@@ -204,6 +213,20 @@ class Method(Spec, ABC):
         """Adam's learning rate for the adversary."""
         return 1e-3
 
-    def adversary_loss(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Tensor:
-        """The adversary's own loss, a scalar; the student's features come detached."""
+    def adversary_losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Tensor:
+        """The adversary's own loss, (n,), one number an image; the student's features come detached."""
         raise NotImplementedError(f"{self.name} has no adversary")
+
+    def adversary_penalty(self, parts: Parts) -> Tensor | None:
+        """What the adversary's weights cost beside that, a scalar; None for nothing."""
+        return None
+
+    @property
+    def in_pack(self) -> InPack:
+        """How the losses of several trials of a pack are computed; see `InPack`."""
+        return "never"
+
+    @property
+    def shared_settings(self) -> dict[str, Any]:
+        """The settings on which trials must agree whose losses are computed together: all but the losses' weights."""
+        return self.model_dump(mode="json", exclude={"weights"})

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from torch import Tensor
 
-from harness.distill.method import Lesson, Losses, Parts, Targets
+from harness.distill.method import InPack, Lesson, Losses, Parts, Targets
 from harness.distill.transfer import Transfer, summed_over_taps
 from harness.models.pairing import Taps
 from harness.models.taps import EMBEDDING, Features
@@ -21,6 +21,10 @@ class Relational(Transfer):
     @property
     def tapped(self) -> Taps:
         return self.taps
+
+    @property
+    def in_pack(self) -> InPack:
+        return "one_by_one"
 
     def targets(self, teacher: Features, parts: Parts) -> Targets:
         vectors = {f"vectors {tap}": maps.flatten(1) for tap, maps in teacher.maps.items()}

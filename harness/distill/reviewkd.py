@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.distill.losses import pyramid_distance
-from harness.distill.method import Lesson, Losses, Pairing, Parts, Targets, grown
+from harness.distill.method import InPack, Lesson, Losses, Pairing, Parts, Targets, grown
 from harness.distill.transfer import Transfer, TransferWeights, summed_over_taps
 from harness.models.pairing import Taps
 from harness.models.taps import Features
@@ -67,6 +67,10 @@ class ReviewKD(Transfer):
     def targets(self, teacher: Features, parts: Parts) -> Targets:
         levels = self._levels(parts.pairing.resized(teacher.maps))
         return {"logits": teacher.logits, **{f"level {number}": level for number, level in enumerate(levels)}}
+
+    @property
+    def in_pack(self) -> InPack:
+        return "together"
 
     def knowledge(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         assert isinstance(parts.student, nn.ModuleList)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from harness.distill.losses import cross_entropy
-from harness.distill.method import Lesson, Losses, Method, Parts, Targets
+from harness.distill.method import InPack, Lesson, Losses, Method, Parts, Targets
 from harness.models.taps import Features
 
 
@@ -21,6 +21,10 @@ class Scratch(Method):
     @property
     def loss_weights(self) -> dict[str, float]:
         return {"cross_entropy": 1.0}
+
+    @property
+    def in_pack(self) -> InPack:
+        return "together"
 
     def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         return {"cross_entropy": cross_entropy(student.logits, lesson.labels)}

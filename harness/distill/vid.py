@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.distill.losses import gaussian_surprise
-from harness.distill.method import Lesson, Losses, Pairing, Parts, Targets
+from harness.distill.method import InPack, Lesson, Losses, Pairing, Parts, Targets
 from harness.distill.transfer import Transfer, TransferWeights, summed_over_taps
 from harness.models.pairing import Taps
 from harness.models.taps import Features
@@ -52,6 +52,10 @@ class VID(Transfer):
     def targets(self, teacher: Features, parts: Parts) -> Targets:
         maps = {f"map {tap}": maps for tap, maps in parts.pairing.resized(teacher.maps).items()}
         return {"logits": teacher.logits, **maps}
+
+    @property
+    def in_pack(self) -> InPack:
+        return "together"
 
     def knowledge(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         assert isinstance(parts.student, nn.ModuleList)

@@ -34,6 +34,11 @@ class Architecture(Spec, ABC):
         """A fresh network: images (n, channels, h, w) → logits (n, classes). Downloads nothing."""
 
     @property
+    def is_image_wise(self) -> bool:
+        """Whether its code treats every image by itself, apart from its layers: only then may a pack stack it."""
+        return False
+
+    @property
     def is_pretrained(self) -> bool:
         """Whether `load_pretrained` has weights for it."""
         return False

@@ -44,6 +44,10 @@ class MobileNetV2(Architecture):
     def taps(self) -> tuple[str, ...]:
         return "stage1", "stage2", "stage3", "stage4"
 
+    @property
+    def is_image_wise(self) -> bool:
+        return True
+
     def build(self, channels: int, classes: int) -> nn.Module:
         return MobileNetV2Network(self, channels, classes)
 

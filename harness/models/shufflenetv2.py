@@ -39,6 +39,10 @@ class ShuffleNetV2(Architecture):
     def taps(self) -> tuple[str, ...]:
         return "stage1", "stage2", "stage3"
 
+    @property
+    def is_image_wise(self) -> bool:
+        return True
+
     def build(self, channels: int, classes: int) -> nn.Module:
         return ShuffleNetV2Network(self, channels, classes)
 

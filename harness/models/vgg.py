@@ -42,6 +42,10 @@ class VGG(Architecture):
     def taps(self) -> tuple[str, ...]:
         return "stage1", "stage2", "stage3", "stage4", "stage5"
 
+    @property
+    def is_image_wise(self) -> bool:
+        return True
+
     def build(self, channels: int, classes: int) -> nn.Module:
         return VGGNetwork(self, channels, classes)
 

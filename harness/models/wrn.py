@@ -38,6 +38,10 @@ class WRN(Architecture):
     def taps(self) -> tuple[str, ...]:
         return "stage1", "stage2", "stage3"
 
+    @property
+    def is_image_wise(self) -> bool:
+        return True
+
     def build(self, channels: int, classes: int) -> nn.Module:
         blocks, width = blocks_a_stage(self.depth, 6, 4), self.widen * self.width
         stages = [

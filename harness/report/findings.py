@@ -15,7 +15,7 @@ from harness.analysis.agreement import agreements
 from harness.analysis.averaged import averaged
 from harness.analysis.cells import arms_in_order, distinct, searched_together
 from harness.analysis.comparison import differences
-from harness.analysis.configs import search_configs
+from harness.analysis.configs import search_configs, shown
 from harness.analysis.confirmed import confirmed_rows, teachers
 from harness.analysis.curse import winners_curse
 from harness.analysis.front_certainty import with_front_probability
@@ -63,6 +63,16 @@ class Findings:
     def searched(self) -> pd.DataFrame:
         """What the search saw, a row a config."""
         return search_configs(self.trials)
+
+    @cached_property
+    def searched_together(self) -> pd.DataFrame:
+        """The same, with one student for all that one search over students tried."""
+        return self.searched if self.together is self.trials else search_configs(self.together)
+
+    @cached_property
+    def shown(self) -> pd.DataFrame:
+        """The configs of the search that figures and the register show one by one."""
+        return shown(self.searched)
 
     @cached_property
     def confirmed(self) -> pd.DataFrame:
@@ -137,7 +147,7 @@ class Findings:
     @cached_property
     def places(self) -> pd.DataFrame:
         """Where each config lay in the declared space."""
-        return placed(self.together, self.run.study)
+        return placed(self.together, self.run.study, self.searched_together)
 
     @cached_property
     def importances(self) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from harness.report.content import group_title, optional
 from harness.store.query import Run, read_run
 
 _RANKS = "Rows that share a rank (=) cannot be told apart; * stands on the front."
+_LOOKS = "looks: how often the test split was read for a row; after the first its number may have been chosen by."
 _SIZES = ("params", "macs", "latency")
 _NARROW = 60
 """Columns of a terminal below which numbers fold too: otherwise they would leave no room for names."""
@@ -109,6 +110,8 @@ def print_leaderboard(folders: Sequence[Path], console: Console) -> None:
     for board in boards:
         _print_board(board, board.rows, console)
         console.print(_RANKS, style="dim")
+        if _was_looked_at_again(board):
+            console.print(_LOOKS, style="dim")
         _print_commands(board.rows, console)
 
 
@@ -162,12 +165,17 @@ def _columns(board: Board) -> dict[str, tuple[bool, Callable[[pd.Series], str]]]
         "test, %": (True, measured if confirmed else None),
         "validation, %": (True, None if confirmed else lambda row: percent(row["accuracy"])),
         "n": (True, lambda row: str(row["n"])),
+        "looks": (True, (lambda row: str(row["looks"])) if confirmed and _was_looked_at_again(board) else None),
         "params": (True, lambda row: count(row["params"])),
         "MACs": (True, lambda row: count(row["macs"])),
         "µs": (True, (lambda row: count(row["latency"])) if rows["latency"].notna().any() else None),
         "train": (True, (lambda row: duration(row["train_seconds"])) if confirmed else None),
     }
     return {name: (is_number, said) for name, (is_number, said) in columns.items() if said is not None}
+
+
+def _was_looked_at_again(board: Board) -> bool:
+    return _is_confirmed(board) and int(board.rows["looks"].max()) > 1
 
 
 def _shared_ranks(board: Board) -> set[int]:
@@ -215,7 +223,7 @@ def leaderboard_markdown(folders: Sequence[Path]) -> str:
                 f"`{printable(row['command']).replace('`', '')}`",
             ]
             lines.append("| " + " | ".join(cells) + " |")
-        lines += ["", f"{counted(len(board.rows), 'row')}.", ""]
+        lines += ["", f"{counted(len(board.rows), 'row')}.{' ' + _LOOKS if _was_looked_at_again(board) else ''}", ""]
     if not boards:
         lines += ["No config has been confirmed yet.", ""]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from harness.analysis.anytime import bands, best_so_far, hypervolume_so_far
 from harness.analysis.attainment import attainment
-from harness.analysis.cells import Pair, arms_in_order, of_pair, pairs, students_in_order
+from harness.analysis.cells import CELL, Pair, arms_in_order, of_pair, pairs, students_in_order
 from harness.analysis.configs import readable_floor
 from harness.analysis.coordinates import coordinates
 from harness.analysis.cost import training_seconds
@@ -24,6 +24,9 @@ from harness.report.figures.attainment import attainment_surfaces
 from harness.report.figures.coordinates import parallel_coordinates
 from harness.report.figures.importance import importance_bars
 from harness.report.findings import Findings
+
+_MOST_STOPPED = 500
+"""Curves of stopped trials, each a line of its own."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def slug(text: str) -> str:
 
 def _front(found: Findings) -> Iterator[Panel]:
     """A panel per pair; each shows the front of its whole data set, which is taken over all its pairs."""
-    searched = found.searched.dropna(subset="accuracy")
+    searched = found.shown.dropna(subset="accuracy")
     searched = searched.assign(train_seconds=searched["config_id"].map(training_seconds(found.trials)).astype(float))
     seen = pd.concat([found.confirmed[["dataset", "teacher"]], searched[["dataset", "teacher"]]])
     for pair in pairs(seen):
@@ -89,7 +92,15 @@ def _front(found: Findings) -> Iterator[Panel]:
                 floor=floor,
             )
         note = f"{counted(below, 'search config')} below {percent(floor, 1)} % not shown." if below else ""
+        note += left_out(found)
         yield Panel(pair_title(pair), figures, note)
+
+
+def left_out(found: Findings) -> str:
+    """What a figure says where not every config is in it."""
+    if len(found.shown) == len(found.searched):
+        return ""
+    return f" {len(found.shown):,} of {len(found.searched):,} search configs shown: the best half and an even choice."
 
 
 SIZE_CHOICES = {"params": "parameters", "macs": "MACs", "latency": "latency", "train_seconds": "training time"}
@@ -129,7 +140,10 @@ def _differences(found: Findings) -> Iterator[Panel]:
 
 
 def _history(found: Findings) -> Iterator[Panel]:
-    rows = search_history(found.together).dropna(subset="best")
+    rows = search_history(found.together, found.searched_together).dropna(subset="best")
+    is_better = rows.groupby([*CELL], dropna=False)["best"].diff().fillna(1.0) > 0
+    is_last = ~rows.duplicated(CELL, keep="last")
+    rows = rows[is_better | is_last | rows["config_id"].isin(found.shown["config_id"])]
     return _by_student(
         rows,
         lambda own: {
@@ -145,7 +159,8 @@ def _coordinates(found: Findings) -> Iterator[Panel]:
     for pair in pairs(searched):
         members = of_pair(searched, pair)
         for arm in arms_in_order(members):
-            of = coordinates(members[members["arm"] == arm])
+            configs = of_pair(found.searched_together, pair)
+            of = coordinates(members[members["arm"] == arm], configs=configs[configs["arm"] == arm])
             if of:
                 title = f"{arm} · {pair_title(pair)}" if several else arm
                 note = f"{counted(of.left_out, 'config')} of the worse half not shown." if of.left_out else ""
@@ -154,7 +169,9 @@ def _coordinates(found: Findings) -> Iterator[Panel]:
 
 def _curves(found: Findings) -> Iterator[Panel]:
     epochs = found.run.epochs
-    rows = pd.concat([learning_curves(found.together, epochs), stopped_curves(found.together, epochs)])
+    stopped = stopped_curves(found.together, epochs)
+    some = stopped["trial_id"].drop_duplicates().head(_MOST_STOPPED)
+    rows = pd.concat([learning_curves(found.together, epochs), stopped[stopped["trial_id"].isin(some)]])
     return _by_student(rows, lambda own: {"": curves.learning_curves(own, found.look)})
 
 
@@ -196,12 +213,16 @@ def _ranks(found: Findings) -> Iterator[Panel]:
 
 def _anytime(found: Findings) -> Iterator[Panel]:
     if found.reference:
-        whole = bands(hypervolume_so_far(found.trials, found.reference), "hypervolume", ["dataset", "teacher", "arm"])
+        whole = bands(
+            hypervolume_so_far(found.trials, found.reference, found.searched),
+            "hypervolume",
+            ["dataset", "teacher", "arm"],
+        )
         for pair in pairs(whole):
             own = of_pair(whole, pair)
             title = "hypervolume on validation, %"
             yield Panel(f"hypervolume · {pair_title(pair)}", {"": anytime.anytime(own, found.look, title)})
-    best = best_so_far(found.together)
+    best = best_so_far(found.together, found.searched_together)
     sizes = best.groupby("student")["params"].min()
     by_student = bands(best, "best", ["dataset", "teacher", "student", "arm"])
     by_student = by_student.assign(params=by_student["student"].map(sizes))

@@ -31,12 +31,14 @@ COLUMNS: list[tuple[str, Kind]] = [
 
 def register(found: Findings) -> dict[str, object]:
     """What the page needs to know of every config: its cells, its trials and their curves."""
-    students = found.together[found.together["purpose"] != "teacher"]
+    kept = pd.concat([found.shown["config_id"], found.confirmed["config_id"]])
+    is_kept = found.together["config_id"].isin(kept) | (len(found.shown) == len(found.searched))
+    students = found.together[(found.together["purpose"] != "teacher") & is_kept]
     members: dict[str, list[Trial]] = {}
     for trial, own in zip(_records(students), found.trials.loc[students.index, "student"], strict=True):
         members.setdefault(trial["config_id"], []).append({**trial, "own": own})
     confirmed = {row["config_id"]: row for row in _records(found.confirmed)}
-    searched = {row["config_id"]: row for row in _records(found.searched)}
+    searched = {row["config_id"]: row for row in _records(found.shown)}
     curves = _curves(students, found.run.epochs)
     configs = [
         {

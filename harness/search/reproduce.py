@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 import harness
-from harness.record import TrialRecord
+from harness.record import LookRecord, TrialRecord
 from harness.source import MissingError, UserError
-from harness.store.parquet import Store
+from harness.store.parquet import Store, now
 from harness.train.account import Account, Assignment, carry_out, recorded_spec
 from harness.train.seeds import make_repeatable
 from harness.train.workshop import Workshop
@@ -75,6 +75,28 @@ def train_again(record: TrialRecord, cache: Path, data_root: Path, fresh: bool) 
             except StopIteration as end:
                 account: Account = end.value
                 return account.trial
+
+
+def note_look(again: TrialRecord, store: Store) -> None:
+    """Keeps that a trial which ran again read the test split, where it did, in the ledger of its run's store.
+
+    A published run is not added to: `store` is then that of the run's name among one's own.
+    """
+    if again.test_accuracy is None:
+        return
+    store.note_look(
+        LookRecord(
+            study=again.study,
+            trial_id=again.trial_id,
+            config_id=again.config_id,
+            seed=again.seed,
+            reason="reproduction",
+            looked_at=now(),
+            test_accuracy=again.test_accuracy,
+            test_images=again.test_images,
+            provenance=again.provenance,
+        )
+    )
 
 
 def compare(record: TrialRecord, again: TrialRecord, console: Console) -> bool:

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
@@ -98,6 +99,8 @@ times as much (measured: 2.7 ms and 2.0 ms a trial's file, not 0.9 and 0.7), and
 _STAMP = b"ksan-harness.records"
 _VERSION = 2
 """Raised whenever a field of a record is added, removed or retyped: older files are then told from damaged ones."""
+STAMPED = {_STAMP: str(_VERSION).encode()}
+"""What every file of records says of itself."""
 
 
 class OtherVersionError(UserError):
@@ -146,8 +149,8 @@ class Store:
     def write(self, trial: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
         """Puts a trial that ended on disk, and to the remote; when this returns, no kill can lose it."""
         name = f"{trial.trial_id}-{trial.attempt}.parquet"
-        _write_whole(self.root / "epochs" / name, _table(epochs, EpochRecord))
-        _write_whole(self.root / "trials" / name, _table([trial], TrialRecord))
+        _write_whole(self.root / "epochs" / name, record_table(epochs, EpochRecord))
+        _write_whole(self.root / "trials" / name, record_table([trial], TrialRecord))
         student = self.students / f"{trial.trial_id}.safetensors"
         self._push(*([student] if student.exists() else []), self.root / "epochs" / name, self.root / "trials" / name)
 
@@ -159,7 +162,7 @@ class Store:
     def note_look(self, look: LookRecord) -> None:
         """Puts a look at the test split on disk, and to the remote; it needs no lock, for its name is its own."""
         path = self.root / "looks" / f"{look.trial_id}-{look.looked_at:%Y%m%dT%H%M%S%f}.parquet"
-        _write_whole(path, _table([look], LookRecord))
+        _write_whole(path, record_table([look], LookRecord))
         self._push(path)
 
     def looks(self) -> list[LookRecord]:
@@ -168,8 +171,9 @@ class Store:
         return sorted((look for path in paths for look in self._read(path, LookRecord)), key=lambda one: one.looked_at)
 
     def attempts(self) -> list[TrialRecord]:
-        """Every attempt of every trial that ended, a trial's in their order."""
-        paths = sorted((self.root / "trials").glob("*.parquet"))
+        """Every attempt of every trial that ended, a trial's in their order; of a published study likewise."""
+        published = self.root / "trials.parquet"
+        paths = [published] if published.exists() else sorted((self.root / "trials").glob("*.parquet"))
         return sorted(
             (trial for path in paths for trial in self._trials_in(path)),
             key=lambda trial: (trial.trial_id, trial.attempt),
@@ -189,6 +193,9 @@ class Store:
 
     def epochs(self, trial: TrialRecord) -> list[EpochRecord]:
         """The epochs of one attempt of a trial, in order."""
+        published = self.root / "epochs.parquet"
+        if published.exists():
+            return [epoch for epoch in self._read(published, EpochRecord) if epoch.trial_id == trial.trial_id]
         path = self.root / "epochs" / f"{trial.trial_id}-{trial.attempt}.parquet"
         return self._read(path, EpochRecord) if path.exists() else []
 
@@ -257,7 +264,8 @@ class Store:
         self._push(self.root / "study.yaml", self.root / "study.json")
 
 
-def _table(records: Sequence[Record], kind: type[Record]) -> pa.Table:
+def record_table(records: Sequence[Record], kind: type[Record]) -> pa.Table:
+    """Records as the rows of an Arrow table of their kind's schema."""
     schema = _SCHEMAS[kind.__name__]
     maps = {field.name for field in schema if pa.types.is_map(field.type)}
     rows = [{name: _plain(value, name in maps) for name, value in vars(record).items()} for record in records]
@@ -280,7 +288,7 @@ def _record(row: dict[str, Any], kind: type[Record]) -> Record:
 
 def _write_whole(path: Path, table: pa.Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = table.replace_schema_metadata({_STAMP: str(_VERSION).encode()})
+    table = table.replace_schema_metadata(STAMPED)
     with replacing(path) as temporary:
         pq.write_table(table, temporary, **_WRITTEN)
 
@@ -295,20 +303,34 @@ def read_records(path: Path, kind: type) -> pa.Table:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         table, said = file.read(), file.metadata
         counts = {said.num_rows, *(said.row_group(index).num_rows for index in range(said.num_row_groups))}
-    version = (table.schema.metadata or {}).get(_STAMP, b"")
+    refuse_others(path, table.schema, kind)
+    if len(table) and counts != {len(table)}:
+        raise ValueError("it holds another number of rows than it says")
+    refuse_impossible(table)
+    return table
+
+
+def refuse_others(path: Path, schema: pa.Schema, kind: type) -> None:
+    """Raises `OtherVersionError` or `ValueError` for a file that holds no records of a kind and of this version."""
+    version = (schema.metadata or {}).get(_STAMP, b"")
     if version.isdigit() and int(version) != _VERSION:
         raise OtherVersionError(
             f"{path} was written by another version of the harness (records {int(version)}, not {_VERSION}); "
             f"read it with that version, or give this run another place with --runs"
         )
-    if not table.schema.equals(_SCHEMAS[kind.__name__]):
+    if not schema.equals(_SCHEMAS[kind.__name__]):
         raise ValueError("it holds no records of this kind")
-    if len(table) and counts != {len(table)}:
-        raise ValueError("it holds another number of rows than it says")
+
+
+def refuse_impossible(table: pa.Table) -> None:
+    """Raises `ValueError` for an accuracy that is no fraction."""
     for name in ("accuracy", "validation_accuracy", "test_accuracy"):
-        if name in table.column_names and not all(0 <= value <= 1 for value in table[name].drop_null().to_pylist()):
+        if name not in table.column_names:
+            continue
+        ends = pc.min_max(table[name]).as_py()
+        is_fraction = ends["min"] is None or 0 <= ends["min"] <= ends["max"] <= 1
+        if not is_fraction or bool(pc.any(pc.is_nan(table[name])).as_py()):
             raise ValueError(f"it holds a {name.replace('_', ' ')} outside 0 to 1")
-    return table
 
 
 def now() -> datetime:

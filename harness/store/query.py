@@ -7,14 +7,17 @@
     epochs   the epochs of those attempts, with their `attempt`
     looks    every look at the test split besides the confirmations' own
 
+A run is read as frames (see `frames.py`): what the analysis needs of a trial's spec and provenance, and of more than
+20,000 trials the epochs of a random sample. A question in SQL sees every column and row.
+
 Nothing here writes: a file that cannot be read is named, and setting it aside is left to the store.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,9 @@ import pyarrow as pa
 
 from harness.record import EpochRecord, LookRecord, TrialRecord
 from harness.source import MissingError
-from harness.store.parquet import arrow_schema, read_records
+from harness.store.frames import epoch_frame, trial_frame
+from harness.store.parquet import arrow_schema, read_records, record_table
+from harness.store.streamed import batches, epochs_of_some
 
 _TRIALS = """
     CREATE VIEW trials AS SELECT * EXCLUDE (__filename) FROM trial_files
@@ -43,6 +48,12 @@ _EPOCHS = r"""
 """
 
 
+MOST_CURVES = 20_000
+"""Trials whose epochs are all read."""
+SAMPLE = 5_000
+"""Of more trials, about so many are: medians and quartiles over hundreds a search."""
+
+
 class RunFolderError(MissingError):
     """A folder that is no readable run; the message names the file and the remedy."""
 
@@ -57,20 +68,50 @@ class Run:
     epochs: pd.DataFrame
     looks: pd.DataFrame
 
+    @property
+    def sampled(self) -> int | None:
+        """How many trials' epochs were read, where not all were."""
+        return int(self.epochs["trial_id"].nunique()) if len(self.trials) > MOST_CURVES else None
+
 
 def read_run(folder: Path) -> Run:
     """The whole record of a run; raises `RunFolderError` for a missing, empty or damaged folder."""
     study = _study(folder)
-    with connect(folder) as connection:
-        trials = _frame(connection, "FROM trials")
-        epochs = _frame(connection, "FROM epochs")
-        looks = _frame(connection, "FROM looks")
+    trials = trial_frame(_trial_batches(folder))
+    epochs = _epochs(folder, trials)
+    looks = _table(folder / "looks", LookRecord).sort_by("looked_at").drop_columns(["__filename"]).to_pandas()
     return Run(folder, study, _told(trials, study, looks), epochs, looks)
+
+
+def _trial_batches(folder: Path) -> Iterator[pa.Table]:
+    published = folder / "trials.parquet"
+    if published.is_file():
+        yield from _whole(published, batches(published, TrialRecord))
+    else:
+        yield _table(folder / "trials", TrialRecord).drop_columns(["__filename"])
+
+
+def _epochs(folder: Path, trials: pd.DataFrame) -> pd.DataFrame:
+    """The epochs of the trials' last attempts by trial and epoch, or, of many trials, those of a random sample."""
+    attempts = trials.set_index("trial_id")["attempt"]
+    wanted = len(trials) if len(trials) <= MOST_CURVES else SAMPLE
+    published = folder / "epochs.parquet"
+    if published.is_file():
+        (table,) = _whole(published, iter([epochs_of_some(published, len(trials), wanted)]))
+    else:
+        paths = [folder / "epochs" / f"{trial}-{attempt}.parquet" for trial, attempt in sorted(attempts.items())]
+        few = paths[:: max(1, len(paths) // wanted)] if paths else []
+        found = [_rows(path, EpochRecord) for path in few if path.exists()]
+        table = pa.concat_tables([arrow_schema(EpochRecord).empty_table(), *found])
+    frame = epoch_frame(table)
+    of = frame["trial_id"].map(attempts)
+    kept = frame.assign(attempt=of)[of.notna()].astype({"attempt": int})
+    return kept.sort_values(["trial_id", "epoch"], ignore_index=True)
 
 
 def run_of(folder: Path, study: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Run:
     """A run of trials that are read already, in the order in which they are given, without their epochs."""
-    rows = pd.DataFrame([asdict(trial) for trial in trials], columns=[item.name for item in fields(TrialRecord)])
+    rows = trial_frame([record_table(trials, TrialRecord)], as_given=True)
     epochs, looks = (pd.DataFrame(columns=[item.name for item in fields(kind)]) for kind in (EpochRecord, LookRecord))
     return Run(folder, dict(study), _told(rows, study, looks), epochs, looks)
 
@@ -148,20 +189,52 @@ def _study(folder: Path) -> dict[str, Any]:
 def _table(folder: Path, record: type) -> pa.Table:
     """Every row of a folder's Parquet files, with the name of its file.
 
+    A published study has one file in the folder's place, whose rows get the names that they had in their run.
     The store's own reader opens them: DuckDB's would read `*` and `[` in a folder's name as a pattern,
     and a flipped bit as a number.
     """
+    published = folder.with_suffix(".parquet")
+    if published.is_file():
+        return _published(published, record)
     empty = arrow_schema(record).append(pa.field("__filename", pa.string())).empty_table()
     return pa.concat_tables([empty, *(_named(path, record) for path in sorted(folder.glob("*.parquet")))])
 
 
-def _named(path: Path, record: type) -> pa.Table:
+def _published(path: Path, record: type) -> pa.Table:
+    """The rows of a published file; its epochs are those of each trial's last attempt."""
+    rows = _rows(path, record)
+    trials = rows if record is TrialRecord else _rows(path.with_name("trials.parquet"), TrialRecord)
+    last: dict[str, int] = {}
+    for trial, attempt in zip(trials["trial_id"].to_pylist(), trials["attempt"].to_pylist(), strict=True):
+        last[trial] = max(attempt, last.get(trial, 0))
+    ids = rows["trial_id"].to_pylist()
+    attempts = rows["attempt"].to_pylist() if record is TrialRecord else [last.get(id, 1) for id in ids]
+    names = [f"{id}-{attempt}.parquet" for id, attempt in zip(ids, attempts, strict=True)]
+    return rows.append_column("__filename", pa.array(names, pa.string()))
+
+
+def _whole(path: Path, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The tables that come of a file; raises `RunFolderError` where it turns out to be damaged."""
     try:
-        table = read_records(path, record)
+        yield from tables
     except (pa.ArrowException, OSError, ValueError) as error:
-        if getattr(error, "errno", None) is not None:
-            raise  # the machine's trouble (no permission, too many open files), not the file's
-        raise RunFolderError(
-            f"{path}: is damaged ({error}); harness search sets it aside and repeats its trial"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _named(path: Path, record: type) -> pa.Table:
+    table = _rows(path, record)
     return table.append_column("__filename", pa.array([str(path)] * len(table), pa.string()))
+
+
+def _rows(path: Path, record: type) -> pa.Table:
+    try:
+        return read_records(path, record)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> Exception:
+    """What to tell of a file that could not be read: the machine's trouble (no permission, …) is not the file's."""
+    if getattr(error, "errno", None) is not None:
+        return error
+    return RunFolderError(f"{path}: is damaged ({error}); harness search sets it aside and repeats its trial")

@@ -8,9 +8,6 @@ continues where the last run of the same trial stopped, with identical numbers.
 from __future__ import annotations
 
 import copy
-import dataclasses
-import hashlib
-import io
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -27,7 +24,7 @@ from harness.data.served import TrialData
 from harness.distill.catalog import AnyMethod
 from harness.distill.method import Lesson, Losses, Pairing, Parts, TeacherPart
 from harness.distill.scratch import Scratch
-from harness.files import file_digest, replacing
+from harness.files import file_digest
 from harness.models.catalog import AnyArchitecture
 from harness.models.pairing import PairedTap, paired_taps
 from harness.models.taps import Tapped, anatomy
@@ -35,6 +32,7 @@ from harness.record import EpochRecord, Purpose
 from harness.source import MissingError, UserError, contained, reason, shown
 from harness.spec import Spec, content_id
 from harness.train.answers import Answers, Nothing
+from harness.train.checkpoint import Progress, save, taken_up
 from harness.train.evaluate import Score, evaluate
 from harness.train.optim import Training, adversary_optimiser, set_learning_rate
 from harness.train.seeds import Seed, Seeds, seeded
@@ -190,7 +188,7 @@ def run_trial(
     class 0, which is no accuracy. Validation is the only split that it evaluates on.
     """
     training, method, trial_id = spec.training, spec.method, spec.id
-    student, parts = _fresh(spec, teacher, data, device)
+    student, parts = fresh(spec, teacher, data, device)
     learner = training.optimiser(student, parts.student)
     rival = adversary_optimiser(parts.adversary, method.adversary_learning_rate) if parts.adversary else None
     learnt = [parameter for group in learner.param_groups for parameter in group["params"]]
@@ -234,7 +232,9 @@ def run_trial(
 
                 if rival:
                     rival.zero_grad()
-                    method.adversary_loss(said.each(Tensor.detach), targets, lesson, parts).backward()
+                    own = method.adversary_losses(said.each(Tensor.detach), targets, lesson, parts).mean()
+                    penalty = method.adversary_penalty(parts)
+                    (own if penalty is None else own + penalty).backward()
                     rival.step()
 
                 for name, loss in (("total", total), *losses.items()):
@@ -297,7 +297,7 @@ def _means(method: AnyMethod, losses: Losses, images: int) -> dict[str, Tensor]:
     return {name: loss.mean() for name, loss in losses.items()}
 
 
-def _fresh(
+def fresh(
     spec: TrialSpec, teacher: TeacherSide | None, data: TrialData, device: torch.device
 ) -> tuple[nn.Module, Parts]:
     """The student and the method's parts as they are before training, each from its own seed."""
@@ -345,39 +345,18 @@ class _State:
             member.load_state_dict(states[name])
 
     def save(self, path: Path, trial_id: str, seconds: float, records: list[EpochRecord]) -> None:
-        content: dict[str, Any] = {
-            "trial_id": trial_id,
-            "seconds": seconds,
-            "records": [dataclasses.asdict(record) for record in records],
-            **self._states(),
-        }
-        written = io.BytesIO()
-        torch.save(content, written)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_bytes(hashlib.sha256(written.getvalue()).digest() + written.getvalue())
+        save(path, Progress(trial_id, seconds, tuple(records)), self._states())
 
     def restored_from(self, path: Path, trial_id: str) -> tuple[float, list[EpochRecord]] | None:
         """Takes up a checkpoint of the same trial; one that cannot be read is set aside."""
-        if not path.exists():
-            return None
         fresh = copy.deepcopy(self._states())
-        try:
-            content = torch.load(io.BytesIO(_undamaged(path.read_bytes())), weights_only=True, map_location="cpu")
-            if content["trial_id"] != trial_id:
+        with taken_up(path, trial_id) as kept:
+            if kept is None:
                 return None
-            records = [EpochRecord(**record) for record in content["records"]]
-            self._take_up(content)
-            return content["seconds"], records
-        except (RuntimeError, KeyError, TypeError, ValueError):  # damaged, or another version's
-            self._take_up(fresh)  # some members may have taken up theirs before one could not
-            path.replace(path.with_name(path.name + ".damaged"))
-            return None
-
-
-def _undamaged(written: bytes) -> bytes:
-    """A checkpoint's content behind its SHA-256, which torch's own format does not have."""
-    digest, content = written[:32], written[32:]
-    if hashlib.sha256(content).digest() != digest:
-        raise ValueError("the checkpoint is not what was written")
-    return content
+            try:
+                self._take_up(kept.states)
+            except Exception:
+                self._take_up(fresh)  # some members may have taken up theirs before one could not
+                raise
+            return kept.progress.seconds, list(kept.progress.records)
+        return None

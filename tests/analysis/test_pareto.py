@@ -1,15 +1,14 @@
-"""Dominance, fronts and hypervolume: by hand, by properties, and by a second route."""
+"""Dominance and fronts: by hand, by properties, and by a second route."""
 
 from __future__ import annotations
 
+import moocore
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna._hypervolume import compute_hypervolume
 
-from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import Costs, costs, is_dominated, objectives_of, pareto_front
 
 GRID = st.integers(0, 8).map(float)
@@ -83,33 +82,15 @@ def test_the_front_of_a_front_is_itself(table: Costs) -> None:
     assert not is_dominated(table[~is_dominated(table)]).any()
 
 
-def test_hypervolume_by_hand() -> None:
-    # Below (4, 4): the row (1, 3) covers 3 × 1, the row (2, 1) covers 2 × 3, of which 2 × 1 twice.
-    assert hypervolume(np.array([[1.0, 3.0], [2.0, 1.0]]), (4.0, 4.0)) == 3 + 6 - 2
+THREE = st.lists(st.tuples(GRID, GRID, GRID), min_size=1, max_size=12).map(np.array)
 
 
-def test_rows_outside_the_reference_add_nothing() -> None:
-    assert hypervolume(np.array([[5.0, 0.0], [4.0, 4.0]]), (4.0, 4.0)) == 0.0
-
-
-def test_hypervolume_refuses_three_objectives() -> None:
-    with pytest.raises(ValueError, match="2 objectives"):
-        hypervolume(np.zeros((1, 3)), (1.0, 1.0))
+@given(st.one_of(TABLES, THREE, st.lists(st.tuples(GRID), min_size=1, max_size=6).map(np.array)))
+def test_dominance_is_what_its_definition_says(table: Costs) -> None:
+    by_pairs = [any((other <= row).all() and (other < row).any() for other in table) for row in table]
+    assert is_dominated(table).tolist() == by_pairs
 
 
 @given(TABLES)
-def test_hypervolume_counts_the_unit_squares_that_are_dominated(table: Costs) -> None:
-    centres = [(x + 0.5, y + 0.5) for x in range(7) for y in range(7)]
-    covered = sum(any(a <= x and b <= y for a, b in table) for x, y in centres)
-    assert hypervolume(table, (7.0, 7.0)) == covered
-
-
-@given(TABLES)
-def test_hypervolume_agrees_with_optuna(table: Costs) -> None:
-    inside = np.minimum(table, 7.0)
-    assert hypervolume(inside, (7.0, 7.0)) == pytest.approx(compute_hypervolume(inside, np.array([7.0, 7.0])))
-
-
-@given(TABLES, st.tuples(GRID, GRID))
-def test_another_row_never_lessens_the_hypervolume(table: Costs, added: tuple[float, float]) -> None:
-    assert hypervolume(np.vstack([table, added]), (9.0, 9.0)) >= hypervolume(table, (9.0, 9.0))
+def test_dominance_agrees_with_moocore(table: Costs) -> None:
+    assert (~is_dominated(table)).tolist() == moocore.is_nondominated(table, keep_weakly=True).tolist()

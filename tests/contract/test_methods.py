@@ -264,11 +264,11 @@ def test_an_adversary_learns_and_leaves_the_student_alone(method: Method) -> Non
     on = bench(method)
     if on.parts.adversary is None:
         with pytest.raises(NotImplementedError):
-            method.adversary_loss(on.said(), on.targets(), on.lesson, on.parts)
+            method.adversary_losses(on.said(), on.targets(), on.lesson, on.parts)
         return
-    loss = method.adversary_loss(on.said().each(Tensor.detach), on.targets(), on.lesson, on.parts)
-    assert loss.shape == ()
-    loss.backward()
+    losses = method.adversary_losses(on.said().each(Tensor.detach), on.targets(), on.lesson, on.parts)
+    assert losses.shape == on.labels.shape
+    losses.mean().backward()
     assert all(parameter.grad is not None for parameter in on.parts.adversary.parameters())
     assert all(parameter.grad is None for parameter in [*on.student.parameters(), *on.parts.student.parameters()])
     assert method.adversary_learning_rate > 0

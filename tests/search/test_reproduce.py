@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.search.reproduce import compare, find_trial, train_again
+from harness.search.reproduce import compare, find_trial, note_look, train_again
 from harness.source import MissingError, UserError
 from harness.store.parquet import Store
 from tests.conftest import FinishedRun
@@ -39,6 +39,16 @@ def test_every_trial_can_be_trained_again(purpose: str, fresh: bool, finished: F
     assert compare(record, again, Console(file=screen, width=200))
     assert "reproduced, bit for bit" in screen.getvalue()
     assert "≠" not in screen.getvalue()
+
+
+def test_only_what_read_the_test_split_is_a_look(finished: FinishedRun, tmp_path: Path) -> None:
+    by_purpose = {trial.purpose: trial for trial in finished.store.trials()}
+    for trial in by_purpose.values():
+        note_look(trial, Store(tmp_path))
+    (look,) = Store(tmp_path).looks()
+    confirmed = by_purpose["confirmation"]
+    assert (look.trial_id, look.config_id, look.seed) == (confirmed.trial_id, confirmed.config_id, confirmed.seed)
+    assert (look.test_accuracy, look.provenance) == (confirmed.test_accuracy, confirmed.provenance)
 
 
 @pytest.mark.parametrize(

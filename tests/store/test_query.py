@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.analysis.confirmed import confirmed_rows
 from harness.store.parquet import Store
 from harness.store.query import RunFolderError, ask, read_run
-from tests.records import epochs_of, failed, trial, write_run
+from tests.records import START, confirmations, epochs_of, failed, look, trial, write_run
 
 
 def test_a_run_gives_its_study_trials_and_epochs(tmp_path: Path) -> None:
@@ -103,3 +105,27 @@ def test_what_was_set_aside_or_is_being_written_is_not_read(tmp_path: Path) -> N
     (tmp_path / "trials" / "a-1.parquet.damaged").write_bytes(b"x")
     (tmp_path / "trials" / ".b-1.parquet.7.tmp").write_bytes(b"x")
     assert len(read_run(tmp_path).trials) == 1
+
+
+def test_a_further_look_at_the_test_split_is_counted(tmp_path: Path) -> None:
+    first, second = confirmations({0: 0.9, 1: 0.8})
+    run_folder = write_run(tmp_path, [trial(), first, second])
+    ledger = Store(run_folder)
+    for minute in (1, 2):
+        ledger.note_look(look(second, START + timedelta(minutes=minute)))
+    run = read_run(run_folder)
+    assert dict(zip(run.trials["trial_id"], run.trials["looks"], strict=True)) == {
+        trial().trial_id: 0,
+        first.trial_id: 1,
+        second.trial_id: 3,
+    }
+    assert run.looks["looked_at"].is_monotonic_increasing
+    assert run.looks["reason"].tolist() == ["reproduction"] * 2
+    assert [one.looked_at for one in ledger.looks()] == [START + timedelta(minutes=minute) for minute in (1, 2)]
+    assert confirmed_rows(run.trials)["looks"].tolist() == [3]
+
+
+def test_a_run_without_a_ledger_has_no_further_looks(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path, confirmations({0: 0.9})))
+    assert run.looks.empty
+    assert run.trials["looks"].tolist() == [1]

@@ -139,7 +139,7 @@ def told(*line: str) -> Result:
 def test_a_search_kept_on_s3_goes_on_from_there_and_is_read_from_there(
     finished: FinishedRun, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("harness.cli.COPIES", tmp_path / "copies")
+    monkeypatch.setattr("harness.commands.places.COPIES", tmp_path / "copies")
     shutil.copytree(finished.runs, tmp_path / "first")
     line = ["search", "-s", str(finished.study), "--runner", "inline", "--storage", url, "--runs"]
     assert told(*line, str(tmp_path / "first")).exit_code == 0

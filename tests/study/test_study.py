@@ -21,7 +21,7 @@ from harness.store.parquet import Store
 from harness.study.domains import FloatRange
 from harness.study.plan import plan
 from harness.study.shelf import NotOnShelfError, everything, find
-from harness.study.study import SEARCH_SEEDS, TPE, Study, base_trial, load_study
+from harness.study.study import SEARCH_SEEDS, TPE, Reference, Study, base_trial, load_study
 from harness.train.optim import Steps, Training
 from harness.train.seeds import seeded
 from tests.data.own import as_parquet
@@ -119,6 +119,16 @@ def test_config_ids_are_shared_by_seeds_and_purposes_and_by_nothing_else(tmp_pat
     assert {base.config_id} == {other_seed.config_id, confirmation.config_id}
     assert len({base.id, other_seed.id, confirmation.id}) == 3
     assert base.at("method.alpha", 0.1).config_id != base.config_id
+
+
+def test_a_reference_changes_no_trial(tmp_path: Path) -> None:
+    plain, declared = (study(tmp_path, TEXT + more).spec for more in ("", "reference: {accuracy: 0.5, params: 9000}\n"))
+    assert declared.reference == Reference(accuracy=0.5, params=9000)
+    ids = [
+        [base_trial(spec, spec.pairs[0], student, arm).id for student in spec.pairs[0].students for arm in spec.arms]
+        for spec in (plain, declared)
+    ]
+    assert ids[0] == ids[1]
 
 
 def test_an_empty_space_is_no_space(tmp_path: Path) -> None:

@@ -248,6 +248,20 @@ ADDED = [
         "objectives: {accuracy: max}",
         "s.yaml:6: objectives is refused: name one size to minimise: params, macs or latency",
     ),
+    (
+        "reference: {accuracy: 50, params: 300000}",
+        "s.yaml:6: reference.accuracy 50 is too large; it must be below 1.0",
+    ),
+    ("reference: {params: 300000}", "s.yaml:6: reference.accuracy is missing; add it"),
+    ("reference: {accuracy: 0.5, params: 0}", "s.yaml:6: reference.params 0 is too small; it must be above 0.0"),
+    (
+        "reference: {accuracy: 0.5, macs: 1e6}",
+        "s.yaml:6: reference names macs, and the objectives minimise params; write {accuracy: …, params: …}",
+    ),
+    (
+        "reference: {accuracy: 0.5}",
+        "s.yaml:6: reference names no size, and the objectives minimise params; write {accuracy: …, params: …}",
+    ),
     ("objectives: {params: max}", 's.yaml:6: objectives.params "max" is not a choice; known: min'),
 ]
 

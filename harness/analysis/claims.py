@@ -1,0 +1,145 @@
+"""What a published row claims, and whether what was found again bears it out.
+
+A claim is a confirmed row with all that somebody needs to doubt it: how much tuning stands behind it, how often the
+test split was looked at, which weights it speaks of, and on what they were made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import pandas as pd
+
+from harness.analysis.cells import CELL, with_fingerprint
+from harness.analysis.comparability import lane_ids
+from harness.analysis.confirmed import confirmed_rows
+from harness.analysis.statistics import CONFIDENCE, estimate, t_quantile
+
+POINT = 0.01
+WIDEST = 0.8 * POINT
+"""However much seeds spread, a claim that is off by a whole point is refused: some rows spread by more than that."""
+ELSEWHERE = 0.001
+"""The share of images whose class another kind of device may round to another one, the weights being the same."""
+_SURROUNDINGS = ["harness", "python", "torch", "machine", "device", "threads", "commit"]
+
+
+def claims(trials: pd.DataFrame) -> pd.DataFrame:
+    """The confirmed rows of every attempt's trials (see `confirmed_rows`), with what else they claim.
+
+    looks           how often the test split was read for the row: once a seed, unless a trial ran again
+    tuning_trials, tuning_seconds   trials of its arm's search for this student, and their training time
+    weights         seed → SHA-256 of the student's weights
+    teacher_digest  of its teacher's weights, "" for none
+    versions        harness, python, torch, machine, device, threads and commit of its confirmation
+    lanes           where it is ranked (see `comparability`)
+    """
+    stamped = with_fingerprint(trials)
+    last = stamped.sort_values("attempt", kind="stable").drop_duplicates(["study", "trial_id"], keep="last")
+    rows = confirmed_rows(last.sort_values(["finished_at", "trial_id"], kind="stable"))
+    searched = stamped[stamped["purpose"] == "search"]
+    added = [_added(row, _of_row(stamped, row), searched) for _, row in rows.iterrows()]
+    columns = ["looks", "tuning_trials", "tuning_seconds", "weights", "teacher_digest", "test_images", "versions"]
+    table = pd.concat([rows.drop(columns="looks"), pd.DataFrame(added, columns=columns, index=rows.index)], axis=1)
+    return table.assign(lanes=lane_ids(table))
+
+
+def _of_row(stamped: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    same = (stamped[["study", "config_id", "data_fingerprint"]] == row[["study", "config_id", "data_fingerprint"]]).all(
+        axis=1
+    )
+    read = stamped[same & (stamped["purpose"] == "confirmation") & stamped["test_accuracy"].notna()]
+    return read.sort_values(["seed", "attempt"])
+
+
+def _added(row: pd.Series, read: pd.DataFrame, searched: pd.DataFrame) -> dict[str, object]:
+    cell = searched[(searched["study"] == row["study"]) & (searched["data_fingerprint"] == row["data_fingerprint"])]
+    for name in CELL:
+        cell = cell[cell[name].isna() if pd.isna(row[name]) else cell[name] == row[name]]
+    latest = read.drop_duplicates("seed", keep="last")
+    digests = sorted(set(latest["teacher_digest"].dropna()))
+    return {
+        "looks": len(read),
+        "tuning_trials": len(cell),
+        "tuning_seconds": float(cell["train_seconds"].sum()),
+        "weights": dict(zip(map(int, latest["seed"]), latest["student_digest"], strict=True)),
+        "teacher_digest": "+".join(digests),
+        "test_images": int(latest["test_images"].iloc[0]),
+        "versions": _versions(latest),
+    }
+
+
+def _versions(trials: pd.DataFrame) -> dict[str, str]:
+    known = [origin for origin in trials["provenance"] if isinstance(origin, Mapping)]
+    told = {name: sorted({str(origin[name]) for origin in known if origin[name] is not None}) for name in _SURROUNDINGS}
+    return {name: ", ".join(values) for name, values in told.items()}
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """One seed of a row, as claimed and as found again."""
+
+    seed: int
+    claimed: float
+    again: float
+    same_weights: bool
+    """Whether the weights are the recorded ones, bit for bit."""
+    same_place: bool
+    """Whether versions, processor and threads are those of the record, so that it must repeat to the last bit."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a claim holds, how far what was found is from it (a fraction), and why, in a few words."""
+
+    holds: bool
+    drift: float
+    said: str
+
+
+def rescored(repeated: Sequence[Repeated]) -> Finding:
+    """Level 1: the stored students score what their row claims.
+
+    Exactly on the same kind of device; elsewhere all but one image in a thousand, for which rounding can decide.
+    """
+    drift = max((one.again - one.claimed for one in repeated), key=abs)
+    strange = [one.seed for one in repeated if not one.same_weights]
+    if strange:
+        return Finding(False, drift, f"the student of seed {strange[0]} is not the one that was recorded")
+    off = [one for one in repeated if abs(one.again - one.claimed) > (0 if one.same_place else ELSEWHERE)]
+    if off:
+        said = f"seed {off[0].seed}: {off[0].claimed:.4f} is claimed and {off[0].again:.4f} is what its student scores"
+        return Finding(False, drift, said)
+    exact = all(one.again == one.claimed for one in repeated)
+    return Finding(True, drift, "scores again exactly" if exact else "within rounding on another device")
+
+
+def retrained(repeated: Sequence[Repeated], claimed: Sequence[float]) -> Finding:
+    """Level 2: seeds that were trained again come out inside the tolerance that all `claimed` accuracies imply.
+
+    The same weights must have the same accuracy, and the same place must give the same weights. Elsewhere another
+    rounding is another draw: the mean of k seeds lies within t·sd·√(1/n + 1/k) of the mean of n, the 95 % prediction
+    interval of their claim, and within `WIDEST`.
+    """
+    drift = fmean(one.again for one in repeated) - fmean(one.claimed for one in repeated)
+    for one in repeated:
+        if one.again != one.claimed and (one.same_weights or one.same_place):
+            where = "the same weights have" if one.same_weights else "the same machine and versions give"
+            return Finding(False, drift, f"seed {one.seed}: {one.claimed:.4f} is claimed and {where} {one.again:.4f}")
+    if all(one.same_weights for one in repeated):
+        return Finding(True, drift, "the same weights, bit for bit")
+    off = fmean(one.again for one in repeated) - fmean(claimed)
+    allowed = tolerance(claimed, len(repeated))
+    said = f"means differ by {100 * off:+.2f} points; {100 * allowed:.2f} are allowed"
+    return Finding(abs(off) <= allowed, drift, said)
+
+
+def tolerance(claimed: Sequence[float], again: int) -> float:
+    """How far the mean of so many new seeds may lie from the mean of the claimed ones, a fraction."""
+    of = estimate(claimed)
+    if not of.sd:
+        return WIDEST
+    half = t_quantile(of.n - 1, CONFIDENCE) * of.sd * math.sqrt(1 / of.n + 1 / again)
+    return min(half, WIDEST)

@@ -1,0 +1,319 @@
+"""Stacked networks: several networks of one shape, computed as one, each with weights of its own.
+
+    images (B·N, c, h, w), the member fastest ──► the network's own code ──► logits (B·N, classes)
+
+Image b of member n stands at b·N + n, so that (B·N, c, h, w) and (B, N·c, h, w) are the same memory: a
+convolution becomes a grouped one, batch normalisation stays itself, a linear layer becomes N products in
+one call. What has no weights treats every image by itself and need not know. Small networks are slow for
+their many small operations; N of them take as many operations as one.
+
+No member's arithmetic depends on how many others there are: the same network gives the same numbers, bit
+for bit, in every stack (on a CPU; tests/models/test_stacked.py holds it to that).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_LEAVES = (nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Linear)
+_DRAWS = (nn.modules.dropout._DropoutNd, nn.RReLU)
+"""Layers that draw: in a stack all members would draw from one generator."""
+
+
+def can_stack(module: nn.Module) -> bool:
+    """Whether every weight of a module sits in a layer that can be stacked, and nothing in it draws."""
+    for layer in module.modules():
+        holds = bool(list(layer.parameters(recurse=False)) or list(layer.buffers(recurse=False)))
+        if isinstance(layer, _DRAWS) or (holds and type(layer) not in _LEAVES):
+            return False
+        if isinstance(layer, nn.Conv2d) and not _is_plain(layer):
+            return False
+        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and not (layer.affine and layer.track_running_stats):
+            return False
+    return True
+
+
+def _is_plain(layer: nn.Conv2d) -> bool:
+    """Whether a convolution is of the kind that small classifiers have: square, undilated, padded with zeros."""
+    square = layer.kernel_size[0] == layer.kernel_size[1] and layer.stride[0] == layer.stride[1]
+    padded = isinstance(layer.padding, tuple) and layer.padding[0] == layer.padding[1]
+    return square and padded and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+
+
+class Stacked:
+    """Modules of one shape as one module, in training mode; `members` are read and not changed.
+
+    `values` and `gradients` are all weights of member n in row n, (members, weights); the layers' own are views
+    of them, so that an optimiser takes a handful of operations a step, whatever the network.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        self._plain = copy.deepcopy(members[0])
+        """A module as it is outside of a stack, to hand members out in."""
+        self.values = torch.stack([_flat(member) for member in members])
+        self._statistics = {
+            name: torch.stack([dict(member.named_buffers())[name] for member in members]).contiguous()
+            for name, _ in members[0].named_buffers()
+        }
+        self._build()
+
+    def _build(self) -> None:
+        """The layers over what `values` and the statistics are now."""
+        self.gradients = torch.zeros_like(self.values)
+        self.leaves: list[Tensor] = []
+        """The layers' weights, (members, …) each; their gradients add up in `gradients`."""
+        self.network = copy.deepcopy(self._plain).train()
+        own, start = {}, 0
+        for name, parameter in self._plain.named_parameters():
+            span = slice(start, start + parameter.numel())
+            shape = (self.count, *parameter.shape)
+            leaf = self.values[:, span].view(shape).requires_grad_()
+            leaf.grad = self.gradients[:, span].view(shape)
+            own[name] = leaf
+            self.leaves.append(leaf)
+            start = span.stop
+        for path, layer in list(self.network.named_modules()):
+            if isinstance(layer, _LEAVES):
+                prefix = f"{path}." if path else ""
+                weights = {name: own.get(prefix + name) for name in ("weight", "bias")}
+                self._replace(path, self._stacked(layer, prefix, weights))
+
+    def _stacked(self, layer: nn.Module, prefix: str, weights: dict[str, Tensor | None]) -> nn.Module:
+        weight, bias = weights["weight"], weights["bias"]
+        assert weight is not None
+        match layer:
+            case nn.Conv2d():
+                return StackedConv2d(layer, weight, bias)
+            case nn.Linear():
+                return StackedLinear(weight, bias)
+            case nn.BatchNorm1d() | nn.BatchNorm2d():
+                assert bias is not None
+                own = [
+                    self._statistics[prefix + name] for name in ("running_mean", "running_var", "num_batches_tracked")
+                ]
+                return StackedBatchNorm(layer, weight, bias, *own)
+        raise TypeError(f"a {type(layer).__name__} cannot be stacked")
+
+    def _replace(self, path: str, layer: nn.Module) -> None:
+        parent, _, name = path.rpartition(".")
+        if not path:
+            self.network = layer
+            return
+        setattr(self.network.get_submodule(parent), name, layer)
+
+    @property
+    def count(self) -> int:
+        """How many members there are."""
+        return len(self.values)
+
+    def clear_gradients(self) -> None:
+        """Sets all gradients to zero, in place."""
+        self.gradients.zero_()
+
+    def state(self, member: int) -> dict[str, Tensor]:
+        """A member's state as its plain module would give it: copies."""
+        state, start = {}, 0
+        for name, parameter in self._plain.named_parameters():
+            state[name] = self.values[member, start : start + parameter.numel()].view(parameter.shape).clone()
+            start += parameter.numel()
+        return state | {name: stacked[member].clone() for name, stacked in self._statistics.items()}
+
+    def member(self, member: int) -> nn.Module:
+        """A member as the plain module that it is."""
+        module = copy.deepcopy(self._plain)
+        module.load_state_dict(self.state(member))
+        return module
+
+    def take_up(self, member: int, state: dict[str, Tensor]) -> None:
+        """Gives a member the state of a plain module."""
+        module = copy.deepcopy(self._plain)
+        module.load_state_dict(state)
+        self.values[member] = _flat(module)
+        for name, buffer in module.named_buffers():
+            self._statistics[name][member] = buffer
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Goes on with some of the members, in this order."""
+        rows = torch.tensor(members, device=self.values.device)
+        self.values = self.values[rows]
+        self._statistics = {name: stacked[rows] for name, stacked in self._statistics.items()}
+        self._build()
+
+
+def _flat(module: nn.Module) -> Tensor:
+    weights = [parameter.detach().reshape(-1) for parameter in module.parameters()]
+    return torch.cat(weights) if weights else torch.zeros(0)
+
+
+class StackedConv2d(nn.Module):
+    """N convolutions: (B·N, c, h, w) → (B·N, c', h', w'); weight (N, c', c / groups, k, k)."""
+
+    def __init__(self, layer: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight, self.bias = weight, bias
+        self.stride, self.padding, self.groups = layer.stride[0], int(layer.padding[0]), layer.groups
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The member's own convolution for each image."""
+        members, width, channels, kernel, _ = self.weight.shape
+        stacked = images.reshape(-1, members, *images.shape[1:])
+        in_groups = self.groups > 1 or not (channels % LANES or width % LANES or kernel == 1)
+        if in_groups:
+            convolved = self._grouped(stacked)
+        elif images.shape[-1] <= NARROW:
+            convolved = BandedConvolution.apply(stacked, self.weight, self.stride, self.padding)  # type: ignore[no-untyped-call]
+        else:
+            convolved = self._as_product(stacked)
+        if self.bias is not None:
+            convolved = convolved + self.bias[:, :, None, None]
+        return convolved.flatten(0, 1)
+
+    def _grouped(self, stacked: Tensor) -> Tensor:
+        members, width = self.weight.shape[:2]
+        weight, groups = self.weight.flatten(0, 1), members * self.groups
+        convolved = F.conv2d(stacked.flatten(1, 2), weight, None, self.stride, self.padding, groups=groups)
+        return convolved.unflatten(1, (members, width))
+
+    def _as_product(self, stacked: Tensor) -> Tensor:
+        """One product of matrices a member, of the patches under the kernel."""
+        batch, members, _, *high_across = stacked.shape
+        width, kernel = self.weight.shape[1], self.weight.shape[3]
+        high, across = ((size + 2 * self.padding - kernel) // self.stride + 1 for size in high_across)
+        patches = F.unfold(stacked.flatten(0, 1), kernel, padding=self.padding, stride=self.stride)
+        columns = patches.view(batch, members, -1, high * across).permute(1, 2, 0, 3).flatten(2)
+        product = torch.bmm(self.weight.flatten(2), columns).view(members, width, batch, high, across)
+        return product.permute(2, 0, 1, 3, 4).contiguous()
+
+
+NARROW = 8
+"""Pixels across up to which a convolution of few channels is a banded product (measured, see benchmarks/LOG.md)."""
+LANES = 8
+"""Channels that grouped convolutions take at once on a CPU: other counts run several times slower, and round
+differently in stacks of different size."""
+
+
+class BandedConvolution(torch.autograd.Function):
+    """N convolutions of narrow images as one product of matrices a member.
+
+    A row of the product is k whole rows of the image, so that its columns are copied in long runs; the kernel
+    becomes a banded matrix, (c·k·w) × (c'·w'), most of it zeros. On 8 pixels that is less than three times the
+    arithmetic of the convolution, at several times the speed that grouped convolutions of few channels have.
+    """
+
+    @staticmethod
+    def forward(ctx, images: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:  # type: ignore[no-untyped-def]
+        """(B, N, c, h, w), (N, c', c, k, k) → (B, N, c', h', w')."""
+        batch, members, channels, _, across = images.shape
+        width, kernel = weight.shape[1], weight.shape[3]
+        which, into = _bands(across, kernel, stride, padding, images.device)
+        rows = F.pad(images, (0, 0, padding, padding)).contiguous()
+        down, wide = (rows.shape[3] - kernel) // stride + 1, into.shape[1]
+        strides = rows.stride()
+        columns = rows.as_strided(
+            (members, batch, down, channels, kernel * across),
+            (strides[1], strides[0], stride * strides[3], strides[2], 1),
+        ).reshape(members, batch * down, channels * kernel * across)
+        banded = F.pad(weight, (0, 1))[..., which].view(*weight.shape[:4], across, wide)
+        banded = banded.permute(0, 2, 3, 4, 1, 5).reshape(members, columns.shape[2], width * wide)
+        ctx.save_for_backward(columns, banded, into)
+        ctx.shapes = images.shape, weight.shape, stride, padding, down, wide
+        product = torch.bmm(columns, banded).view(members, batch, down, width, wide)
+        return product.permute(1, 0, 3, 2, 4).contiguous()
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
+        columns, banded, into = ctx.saved_tensors
+        (batch, members, channels, high, across), weight_shape, stride, padding, down, wide = ctx.shapes
+        width, kernel = weight_shape[1], weight_shape[3]
+        of_product = gradient.permute(1, 0, 3, 2, 4).reshape(members, batch * down, width * wide)
+        of_images = of_weight = None
+        if ctx.needs_input_grad[1]:
+            of_banded = torch.bmm(columns.transpose(1, 2), of_product)
+            of_banded = of_banded.view(members, channels, kernel, across, width, wide).permute(0, 4, 1, 2, 3, 5)
+            padded = F.pad(of_banded.reshape(members, width, channels, kernel, across * wide), (0, 1))
+            of_weight = padded[..., into].sum(dim=-1)
+        if ctx.needs_input_grad[0]:
+            of_columns = torch.bmm(of_product, banded.transpose(1, 2))
+            of_columns = of_columns.view(members, batch, down, channels, kernel, across).permute(1, 0, 3, 2, 4, 5)
+            of_rows = gradient.new_zeros(batch, members, channels, high + 2 * padding, across)
+            for row in range(kernel):
+                of_rows[:, :, :, row : row + stride * (down - 1) + 1 : stride] += of_columns[:, :, :, :, row]
+            of_images = of_rows[:, :, :, padding : padding + high]
+        return of_images, of_weight, None, None
+
+
+def _bands(across: int, kernel: int, stride: int, padding: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where a kernel's entries stand in its banded matrix of (w × w') places.
+
+    For each place the entry that stands there, or `kernel` for none, (w·w',); and for each entry the places where
+    it stands, one an output pixel, or w·w' for none, (k, w').
+    """
+    wide = (across + 2 * padding - kernel) // stride + 1
+    which = torch.full((across, wide), kernel)
+    into = torch.full((kernel, wide), across * wide)
+    for pixel in range(wide):
+        for entry in range(kernel):
+            source = pixel * stride + entry - padding
+            if 0 <= source < across:
+                which[source, pixel] = entry
+                into[entry, pixel] = source * wide + pixel
+    return which.flatten().to(device), into.to(device)
+
+
+class StackedLinear(nn.Module):
+    """N linear layers: (B·N, …, d) → (B·N, …, d'); weight (N, d', d)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight, self.bias = weight, bias
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The member's own product for each row."""
+        members, width, entering = self.weight.shape
+        between = features.shape[1:-1]
+        rows = features.reshape(-1, members, between.numel(), entering).transpose(0, 1)
+        flat = rows.reshape(members, -1, entering)
+        weight = self.weight.transpose(1, 2)
+        product = torch.bmm(flat, weight)
+        if self.bias is not None:
+            # As a product, since the gradient of a broadcast sum is added up in another order in a larger stack.
+            product = product + torch.bmm(flat.new_ones(members, flat.shape[1], 1), self.bias[:, None])
+        return product.view(members, -1, between.numel(), width).transpose(0, 1).reshape(-1, *between, width)
+
+
+class StackedBatchNorm(nn.Module):
+    """N batch normalisations in training: (B·N, c, …) → the same shape; every member by its own statistics."""
+
+    def __init__(
+        self,
+        layer: nn.BatchNorm1d | nn.BatchNorm2d,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        num_batches_tracked: Tensor,
+    ) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps, self.momentum = weight, bias, layer.eps, layer.momentum or 0.0
+        self.running_mean, self.running_var, self.num_batches_tracked = running_mean, running_var, num_batches_tracked
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Standardises each channel of each member over its images and positions."""
+        grouped = features.reshape(-1, self.weight.numel(), *features.shape[2:])
+        self.num_batches_tracked += 1
+        normed = F.batch_norm(
+            grouped,
+            self.running_mean.view(-1),
+            self.running_var.view(-1),
+            self.weight.flatten(),
+            self.bias.flatten(),
+            training=True,
+            momentum=self.momentum,
+            eps=self.eps,
+        )
+        return normed.view(features.shape)

@@ -1,0 +1,79 @@
+"""Levels 1 and 2 of verification: a stored student is scored again, and a recorded trial is trained again.
+
+What is found here is only measured; whether it bears out the claim is for `analysis.claims` to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.record import Provenance, TrialRecord
+from harness.search.reproduce import train_again
+from harness.source import MissingError
+from harness.train.account import provenance, recorded_spec
+from harness.train.evaluate import evaluate
+from harness.train.seeds import make_repeatable, state_digest
+from harness.train.students import stored_student
+from harness.train.workshop import Workshop
+
+_PLACE = ("python", "torch", "machine", "device", "threads")
+"""What decides how sums are rounded: where these are the same, every number is."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """What a confirmation trial came to again."""
+
+    accuracy: float | None
+    """On the test split; None where it came to none."""
+    same_weights: bool
+    same_place: bool
+    data_fingerprint: str
+    said: str = ""
+    """Why it came to no accuracy."""
+
+
+def score_again(record: TrialRecord, weights: Path, data_root: Path) -> Again:
+    """Level 1: the test accuracy of a confirmation's stored student, on the kind of device that it was trained on.
+
+    Where there is no GPU, the CPU scores a GPU's student too. Raises `MissingError` for a record whose spec is
+    another's, for weights that do not fit, and for data that are not here.
+    """
+    spec = recorded_spec(record)
+    if spec is None:
+        raise MissingError(f"the spec in the record {record.trial_id} is not the one that its ids name")
+    of_gpu = record.provenance is not None and record.provenance.device != "cpu"
+    device = torch.device("cuda" if of_gpu and torch.cuda.is_available() else "cpu")
+    make_repeatable(record.provenance.threads if record.provenance else 1)
+    network = stored_student(spec, weights).to(device)
+    workshop = Workshop(data_root, Path("unused"), device)
+    fingerprint = workshop.data(spec.data).fingerprint
+    score = evaluate(network, workshop.test(spec))
+    return Again(
+        accuracy=score.accuracy,
+        same_weights=state_digest(network) == record.student_digest,
+        same_place=_is_same_place(record.provenance, provenance(device, fingerprint)),
+        data_fingerprint=fingerprint,
+    )
+
+
+def train_anew(record: TrialRecord, cache: Path, data_root: Path) -> Again:
+    """Level 2: a confirmation trained from nothing, its teacher too unless `cache` holds one that was trained again."""
+    again = train_again(record, cache, data_root, fresh=False)
+    fingerprint = again.provenance.data_fingerprint if again.provenance else ""
+    return Again(
+        accuracy=again.test_accuracy,
+        same_weights=again.student_digest is not None and again.student_digest == record.student_digest,
+        same_place=_is_same_place(record.provenance, again.provenance),
+        data_fingerprint=fingerprint,
+        said=again.error_message or again.status,
+    )
+
+
+def _is_same_place(old: Provenance | None, new: Provenance | None) -> bool:
+    if old is None or new is None:
+        return False
+    return all(getattr(old, name) == getattr(new, name) for name in _PLACE)

@@ -1,0 +1,123 @@
+"""What a row claims, and by which rule what was found again bears it out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.analysis.claims import WIDEST, Repeated, claims, rescored, retrained, tolerance
+from harness.record import TrialRecord
+from harness.store.query import run_of
+from tests.records import STUDY, confirmations, trial
+
+CLAIMED = [0.950, 0.955, 0.945, 0.952, 0.948]
+"""sd 0.38 points."""
+
+
+def rows(trials: list[TrialRecord]) -> pd.DataFrame:
+    return claims(run_of(Path("run"), STUDY, trials).trials)
+
+
+def confirmed(**kind: object) -> list[TrialRecord]:
+    made = confirmations({1: 0.95, 2: 0.951}, **kind)
+    return [replace(one, student_digest=f"w{one.seed}", teacher_digest="t") for one in made]
+
+
+def test_a_row_says_what_its_tuning_cost() -> None:
+    searched = [trial(seed=seed, proposal=p, seconds=7.0) for seed in (0, 1) for p in (0, 1, 2)]
+    others = [trial(arm="kd", seconds=100.0), trial(student="resnet8-w2", seconds=100.0)]
+    (_, row), *_ = rows([*searched, *others, *confirmed()]).iterrows()
+    assert (row["tuning_trials"], row["tuning_seconds"]) == (6, pytest.approx(42.0))
+
+
+def test_a_second_look_at_the_test_split_is_counted() -> None:
+    first, second = confirmed()
+    assert rows([first, second])["looks"].tolist() == [2]
+    again = replace(first, attempt=2, test_accuracy=0.96)
+    table = rows([first, second, again])
+    assert table["looks"].tolist() == [3]
+    assert table["accuracies"].tolist() == [{1: 0.96, 2: 0.951}]
+
+
+def test_a_row_names_its_weights_its_teacher_and_its_versions() -> None:
+    ((_, row),) = rows(confirmed()).iterrows()
+    assert row["weights"] == {1: "w1", 2: "w2"}
+    assert row["teacher_digest"] == "t"
+    assert row["versions"]["torch"] == "2.14.0"
+    assert row["test_images"] == 997
+    assert len(row["lanes"]) == 1
+
+
+def test_nothing_confirmed_claims_nothing() -> None:
+    assert rows([trial()]).empty
+
+
+# Level 1: stored students.
+
+
+def again(claimed: float, found: float, weights: bool = True, place: bool = True, seed: int = 0) -> Repeated:
+    return Repeated(seed, claimed, found, weights, place)
+
+
+def test_a_student_that_scores_what_is_claimed_holds() -> None:
+    assert rescored([again(0.95, 0.95), again(0.96, 0.96)]).holds
+
+
+def test_one_image_more_is_refused_on_the_same_machine() -> None:
+    found = rescored([again(0.95, 0.95), again(0.9510, 0.9509, seed=3)])
+    assert not found.holds
+    assert "seed 3" in found.said
+    assert found.drift == pytest.approx(-0.0001)
+
+
+def test_another_machine_may_round_one_image_in_a_thousand() -> None:
+    assert rescored([again(0.9500, 0.9509, place=False)]).holds
+    assert not rescored([again(0.9500, 0.9512, place=False)]).holds
+
+
+def test_other_weights_are_refused_whatever_they_score() -> None:
+    assert not rescored([again(0.95, 0.95, weights=False)]).holds
+
+
+# Level 2: seeds trained again.
+
+
+def test_the_same_weights_hold() -> None:
+    found = retrained([again(0.95, 0.95)], CLAIMED)
+    assert (found.holds, found.drift, found.said) == (True, 0.0, "the same weights, bit for bit")
+
+
+def test_an_accuracy_raised_by_a_point_is_refused_at_once_where_it_was_made() -> None:
+    honest = [0.94, 0.945]
+    found = [again(value + 0.01, value, weights=True, place=True) for value in honest]
+    assert not retrained(found, CLAIMED).holds
+
+
+def test_the_same_machine_must_give_the_same_number() -> None:
+    assert not retrained([again(0.950, 0.951, weights=False, place=True)], CLAIMED).holds
+
+
+def test_another_machine_must_come_out_inside_the_tolerance() -> None:
+    def elsewhere(shift: float) -> bool:
+        return retrained([again(value, value + shift, False, False) for value in CLAIMED], CLAIMED).holds
+
+    assert elsewhere(0.003)
+    assert elsewhere(-0.003)
+    assert not elsewhere(-0.01)
+    assert not elsewhere(0.01)
+
+
+def test_a_row_whose_seeds_spread_widely_is_refused_for_a_point_all_the_same() -> None:
+    wild = [0.90, 0.95, 0.99, 0.92, 0.97]
+    assert tolerance(wild, 2) == WIDEST
+    assert not retrained([again(value, value - 0.01, False, False) for value in wild], wild).holds
+
+
+def test_the_tolerance_is_the_prediction_interval_of_the_claim() -> None:
+    """By hand: t(4, .975) = 2.776445, sd of CLAIMED = 0.0038079, n = 5 and k = 2."""
+    assert tolerance(CLAIMED, 2) == WIDEST  # 0.884 points, cut
+    assert tolerance(CLAIMED, 5) == pytest.approx(2.776445 * 0.0038079 * math.sqrt(1 / 5 + 1 / 5), rel=1e-4)

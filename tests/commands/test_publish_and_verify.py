@@ -1,0 +1,165 @@
+"""From a run to a row that verifies itself, by the commands that the README names."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.store.parquet import Store
+from tests.conftest import FinishedRun
+from tests.tampering import attempts, first_confirmed, raised, rewritten, sealed_anew
+from tests.test_cli import harness
+
+ROOT = Path(__file__).parent.parent.parent
+
+WITHOUT_TORCH = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "torchvision", "ray", "optuna", "sklearn", "safetensors"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from harness.cli import main
+main()
+"""
+
+
+def without_torch(*line: object) -> tuple[int, str]:
+    """A command where neither torch nor ray can be imported, in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "250"}
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, line)]
+    told = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=ROOT)
+    return told.returncode, told.stdout + told.stderr
+
+
+@pytest.fixture
+def reports(published: Path, tmp_path: Path) -> Path:
+    """A copy of the published record."""
+    return Path(shutil.copytree(published, tmp_path / "reports"))
+
+
+def test_a_run_is_published_and_verified_without_torch(finished: FinishedRun, tmp_path: Path) -> None:
+    code, said = without_torch("publish", "-s", "tiny", "--runs", finished.runs, "--reports", tmp_path)
+    assert code == 0, said
+    assert re.search(r"published: .*tiny \(\d+\.\d MiB, 4 students\)", said)
+    code, said = without_torch("verify", "--level", "0", "--reports", tmp_path)
+    assert code == 0, said
+    assert "1 published, 2 rows; every file, record and page is as it was published" in said
+    (tmp_path / "tiny" / "study.yaml").write_text("a: 1")
+    code, said = without_torch("verify", "--reports", tmp_path)
+    assert code == 1
+    assert "study.yaml: was changed since it was published" in said
+    assert "Traceback" not in said
+
+
+def test_higher_levels_say_that_they_need_torch(published: Path) -> None:
+    code, said = without_torch("verify", "--level", "1", "--reports", published)
+    assert code == 3
+    assert "level 1 computes, and torch is not installed here; level 0 needs none" in said
+
+
+def test_level_1_scores_every_published_student_exactly_and_the_row_says_so(reports: Path) -> None:
+    code, said = harness("verify", "--level", "1", "--reports", reports)
+    assert code == 0, said
+    assert said.count("level 1: holds, 2 seeds, drift 0.00 points: scores again exactly") == 2
+    page = (reports / "README.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"\| level 1, \d{4}-\d\d-\d\d, drift 0\.00 \|", page)) == 2
+    rows = json.loads((reports / "leaderboard.json").read_text(encoding="utf-8"))
+    assert [(row["verified"]["level"], row["verified"]["drift"]) for row in rows] == [(1, 0.0)] * 2
+    assert harness("verify", "--reports", reports)[0] == 0  # what was noted is part of a record without fault
+
+
+def test_level_2_accepts_an_honest_row(reports: Path) -> None:
+    row = first_confirmed(attempts(reports / "tiny")).config_id
+    code, said = harness("verify", "--row", row[:8], "--level", "2", "--seeds", "1", "--reports", reports)
+    assert code == 0, said
+    assert "level 2: holds, 1 seeds, drift 0.00 points: the same weights, bit for bit" in said
+    assert said.count("level 2") == 1
+    assert re.search(
+        r"\| level 2, \d{4}-\d\d-\d\d, drift 0\.00 \|", (reports / "README.md").read_text(encoding="utf-8")
+    )
+
+
+@pytest.mark.parametrize("ships_students", [True, False])
+def test_an_accuracy_raised_by_a_point_and_sealed_anew_passes_0_and_is_refused(
+    reports: Path, ships_students: bool
+) -> None:
+    folder = reports / "tiny"
+    row = first_confirmed(attempts(folder)).config_id
+    rewritten(folder, lambda trials: raised(trials, row))
+    if not ships_students:
+        shutil.rmtree(folder / "students")
+    shutil.copyfile(_report_of(folder), folder / "report.html")
+    sealed_anew(folder)
+    assert harness("verify", "--reports", reports)[0] == 0
+    code, said = harness("verify", "--row", row, "--level", "2", "--seeds", "1", "--reports", reports)
+    assert code == 1
+    level = 1 if ships_students else 2
+    assert re.search(rf"level {level}: REFUSED, \d seeds, drift −1\.00 points: seed 0: 0\.\d+ is claimed and", said)
+    assert "REFUSED at level" in (reports / "README.md").read_text(encoding="utf-8")
+
+
+def _report_of(folder: Path) -> Path:
+    """The report that the records in the folder give."""
+    from harness.report.page import write_report
+
+    return write_report(folder, folder.parent / "forged.html")
+
+
+def test_a_swapped_student_that_was_sealed_anew_is_named(reports: Path) -> None:
+    one, other = sorted((reports / "tiny" / "students").glob("*"))[:2]
+    shutil.copyfile(one, other)
+    sealed_anew(reports / "tiny")
+    code, said = harness("verify", "--reports", reports)
+    assert code == 1
+    assert f"students/{other.name} holds other weights than trial {other.stem}" in said
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "told"),
+    [("ffffffff", 3, "no published row ffffffff"), ("ab", 2, "ab is too short to name a row")],
+)
+def test_what_names_no_row_is_told(row: str, code: int, told: str, published: Path) -> None:
+    assert harness("verify", "--row", row, "--reports", published)[0] == code
+    assert told in harness("verify", "--row", row, "--reports", published)[1]
+
+
+def test_a_row_may_be_named_by_one_of_its_trials(published: Path) -> None:
+    trial = first_confirmed(attempts(published / "tiny"))
+    for name in (trial.trial_id, f"tiny/{trial.config_id}"):
+        assert harness("verify", "--row", name, "--reports", published)[0] == 0
+
+
+def test_a_published_trial_is_reproduced_from_the_record_alone(published: Path, tmp_path: Path) -> None:
+    trial = first_confirmed(attempts(published / "tiny"))
+    (tmp_path / "reports").symlink_to(published)
+    line = [sys.executable, "-c", "from harness.cli import main; main()", "reproduce", trial.trial_id, "--runs", "none"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(line, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert told.returncode == 0, told.stderr
+    assert "reproduced, bit for bit" in told.stdout
+
+
+def test_a_run_that_is_not_there_cannot_be_published(finished: FinishedRun, tmp_path: Path) -> None:
+    code, said = harness("publish", "-s", "other", "--runs", finished.runs, "--reports", tmp_path)
+    assert code == 3
+    assert "other has no run in" in said
+    code, said = harness("publish", "-s", "tiny", "--runs", "s3://bucket/runs", "--reports", tmp_path)
+    assert code == 3
+    assert "comes without its students" in said
+
+
+def test_pages_are_made_anew_by_publish_alone(reports: Path) -> None:
+    (reports / "README.md").write_text("old")
+    assert harness("publish", "--reports", reports)[0] == 0
+    assert harness("verify", "--reports", reports)[0] == 0
+    assert len(Store(reports / "tiny").trials()) == 13

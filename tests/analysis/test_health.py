@@ -33,7 +33,7 @@ def warnings(found: list[Check]) -> str:
 def test_a_sound_run_is_warned_of_nothing(tmp_path: Path) -> None:
     found = checks([trial(), *confirmations(SEEDS)], tmp_path)
     assert warnings(found) == ""
-    assert "Every confirmed row has all its seeds, 3 or more, and none was lost." in [check.text for check in found]
+    assert "Every confirmed row stands on 3 seeds or more, and none was lost." in [check.text for check in found]
 
 
 def test_a_run_without_confirmation_warns_of_it(tmp_path: Path) -> None:

@@ -131,7 +131,9 @@ def test_a_row_selects_its_config_in_every_figure_and_table(page: webdriver.Chro
 
 def test_a_click_on_a_mark_selects_and_the_address_remembers(browser: webdriver.Chrome, sample_page: Path) -> None:
     opened(browser, sample_page, tall=False)
-    WebDriverWait(browser, 60).until(lambda seen: seen.execute_script("return !!document.getElementById('plot-front').data"))
+    WebDriverWait(browser, 60).until(
+        lambda seen: seen.execute_script("return !!document.getElementById('plot-front').data")
+    )
     place = browser.execute_script("""
         const plot = document.getElementById('plot-front');
         plot.scrollIntoView({ block: 'center' });

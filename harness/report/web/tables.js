@@ -5,7 +5,7 @@
    on a phone, a choice of the column to sort by. `data-value` is what a cell sorts by and what a CSV holds,
    `data-half` half the width of its interval. A row with `data-config` fires `pick` and listens to `picked`. */
 const tables = (() => {
-  const isNarrow = matchMedia("(max-width: 720px)").matches;
+  const isNarrow = matchMedia("screen and (max-width: 720px)").matches;
   const PAGE = isNarrow ? 8 : 60, PAGE_OF_MANY = isNarrow ? 8 : 25;
   const STEP = isNarrow ? 50 : 500;
 

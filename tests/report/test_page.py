@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.records import STUDY, confirmations, diverged, failed, trial, write_r
 EVIL = "<script>alert(1)</script>"
 
 
+@cache
 def page(folder: Path) -> str:
     """What the report says before any script runs: without Plotly, our own scripts and the register."""
     text = write_report(folder).read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ from harness.report.figures.attainment import attainment_surfaces
 from harness.report.figures.coordinates import parallel_coordinates
 from harness.report.figures.importance import importance_bars
 from harness.report.findings import Findings
+from harness.report.palette import plain
 
 _MOST_STOPPED = 500
 """Curves of stopped trials, each a line of its own."""
@@ -47,7 +48,8 @@ class Panel:
 
 def panels(section: str, found: Findings) -> list[Panel]:
     """The panels of one section of `SECTIONS`, each with a name of its own."""
-    made, taken = [], set()
+    made: list[Panel] = []
+    taken: set[str] = set()
     every = list(SECTIONS[section](found))
     for panel in every:
         name = stem = section if len(every) == 1 else f"{section}-{slug(panel.title)}"
@@ -126,7 +128,7 @@ def _by_student(rows: pd.DataFrame, draw: Callable[[pd.DataFrame], Mapping[str, 
 
 def group_key(dataset: object, student: object) -> str:
     """What tells the page which panels of one student a config belongs to."""
-    return f"{dataset} · {student}"
+    return plain(f"{dataset} · {student}")
 
 
 def _differences(found: Findings) -> Iterator[Panel]:

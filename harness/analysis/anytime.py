@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis.cells import CELL, full_length, numbered
@@ -18,6 +19,7 @@ from harness.analysis.hypervolume import Reference, hypervolume_history
 
 SEARCH = ["study", *CELL, "method"]
 ARM = ["study", "dataset", "teacher", "arm", "method"]
+MOST_STEPS = 20_000
 _ONE = ["study", *CELL, "config_id"]
 _BEST = [*SEARCH, "params", "replicate", "configs", "device_seconds", "accuracy", "best"]
 _VOLUME = [*ARM, "replicate", "configs", "device_seconds", "hypervolume"]
@@ -54,16 +56,37 @@ def _values(trials: pd.DataFrame, configs: pd.DataFrame | None, search: list[str
     by = configs.groupby(numbered(configs, search), sort=False)
     costed = configs.assign(configs=by.cumcount() + 1, device_seconds=by["device_seconds"].cumsum())
     kept = whole_configs(costed)[[*SEARCH, "config_id", "params", "macs", "latency", "configs", "device_seconds"]]
-    seeds = full_length(trials[trials["purpose"] == "search"]).sort_values("seed", kind="stable")
-    both = pd.concat([kept[_ONE], seeds[_ONE]], ignore_index=True)
-    number = numbered(both, ["config_id", *_ONE[:-1]])
-    own = pd.Series(np.arange(len(kept)), index=number[: len(kept)]).reindex(number[len(kept) :]).to_numpy()
-    replicate = pd.Series(number[len(kept) :]).groupby(number[len(kept) :]).cumcount().to_numpy()
-    known = ~np.isnan(own) & seeds["validation_accuracy"].notna().to_numpy()
-    joined = kept.iloc[own[known].astype(int)].assign(
-        accuracy=seeds["validation_accuracy"].to_numpy(dtype=float)[known], replicate=replicate[known]
-    )
-    return joined.sort_values(["replicate", "device_seconds", "configs"], kind="stable", ignore_index=True)
+    seeds = full_length(trials[trials["purpose"] == "search"])[[*_ONE, "seed", "validation_accuracy"]]
+    seeds = seeds.sort_values("seed", kind="stable")
+    own = _place_of_each(kept, seeds)
+    replicate = seeds.groupby(own).cumcount().to_numpy()
+    accuracy = seeds["validation_accuracy"].to_numpy(dtype=float)
+    known = np.flatnonzero((own >= 0) & ~np.isnan(accuracy))
+    joined = kept.iloc[own[known]].assign(accuracy=accuracy[known], replicate=replicate[known])
+    order = np.lexsort((joined["configs"], joined["device_seconds"], joined["replicate"]))
+    return _steps(joined.iloc[order].reset_index(drop=True))
+
+
+def _place_of_each(configs: pd.DataFrame, trials: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """The row of each trial's config; −1 where it is none of them."""
+    if configs["config_id"].is_unique:
+        return np.asarray(pd.Index(configs["config_id"]).get_indexer(pd.Index(trials["config_id"])))
+    number = numbered(pd.concat([configs[_ONE], trials[_ONE]], ignore_index=True), _ONE)
+    places = pd.Series(np.arange(len(configs)), index=number[: len(configs)])
+    return places.reindex(number[len(configs) :]).fillna(-1).to_numpy(dtype=np.int64)
+
+
+def _steps(values: pd.DataFrame) -> pd.DataFrame:
+    """Of very many values those that are the best so far of their search, replicate and size, and each search's last.
+
+    The others can move neither a best nor a hypervolume: something as small was as good before.
+    """
+    if len(values) <= MOST_STEPS:
+        return values
+    sizes = numbered(values, [*SEARCH, "replicate", "params", "macs", "latency"])
+    before = values.groupby(sizes)["accuracy"].cummax().groupby(sizes).shift().fillna(-1.0)
+    is_last = ~pd.Series(numbered(values, [*SEARCH, "replicate"]), index=values.index).duplicated(keep="last")
+    return values[(values["accuracy"] > before) | is_last].reset_index(drop=True)
 
 
 def bands(curves: pd.DataFrame, value: str, by: Sequence[str], points: int = 200) -> pd.DataFrame:
@@ -79,7 +102,7 @@ def bands(curves: pd.DataFrame, value: str, by: Sequence[str], points: int = 200
         grid = np.linspace(float(members["device_seconds"].min()), float(members["device_seconds"].max()), points)
         each = members[["device_seconds", value]].groupby(numbered(members, keys), sort=False)
         table = np.array([_at(one["device_seconds"].to_numpy(), one[value].to_numpy(), grid) for _, one in each])
-        low, median, high = np.nanquantile(table, [0.25, 0.5, 0.75], axis=0)
+        low, median, high = pd.DataFrame(table).quantile([0.25, 0.5, 0.75]).to_numpy()
         names = dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
         n = (~np.isnan(table)).sum(axis=0)
         band = {"device_seconds": grid, "median": median, "low": low, "high": high, "n": n}

@@ -115,7 +115,8 @@ def of_pair(rows: pd.DataFrame, pair: Pair) -> pd.DataFrame:
 
 def arms_in_order(rows: pd.DataFrame) -> list[str]:
     """The arms, baselines first and then by name, so that an arm looks the same in every figure."""
-    methods = dict(zip(rows["arm"], rows["method"], strict=True))
+    known = rows[["arm", "method"]].drop_duplicates()
+    methods = dict(zip(known["arm"], known["method"], strict=True))
 
     def place(arm: str) -> tuple[int, str]:
         method = methods[arm]

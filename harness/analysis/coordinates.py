@@ -47,9 +47,9 @@ class Coordinates:
 def coordinates(trials: pd.DataFrame, most: int = 240, configs: pd.DataFrame | None = None) -> Coordinates | None:
     """The searched configs of one arm, those with a value on every replicate; None where nothing varies.
 
-    `trials`, and `search_configs` of them where that is known, are one arm's on one data set under one teacher, with
-    students `searched_together`. Where there are more than `most` configs the best half of them stays, and of the
-    others every so many.
+    `trials` are one arm's on one data set under one teacher, with students `searched_together`, and `configs` is
+    `search_configs(trials)`, where that is known. Where there are more than `most` configs the best half of them stays,
+    and of the others every so many.
     """
     configs = whole_configs(search_configs(trials) if configs is None else configs)
     if len(configs) < 2:

@@ -112,8 +112,8 @@ def _edge(row: pd.Series) -> str:
 
 def _is_large(trials: pd.DataFrame) -> bool:
     """Whether any search has the ten configs that a check of its edges needs."""
-    searched = trials[trials["purpose"] == "search"]
-    sizes = searched.groupby(["dataset", "teacher", "student", "arm"], dropna=False)["config_id"].nunique()
+    searched = trials.loc[trials["purpose"] == "search", ["dataset", "teacher", "student", "arm", "config_id"]]
+    sizes = searched.drop_duplicates().groupby(["dataset", "teacher", "student", "arm"], dropna=False).size()
     return bool(len(sizes) and sizes.max() >= 10)
 
 

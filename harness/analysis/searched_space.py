@@ -21,7 +21,7 @@ from harness.analysis.cells import CELL, numbered
 from harness.analysis.configs import search_configs
 from harness.store.shared import Shared
 
-MOST_PLACED = 2_000
+MOST_PLACED = 1_000
 """Configs of one search: importances and dead parts would hardly change with more."""
 
 
@@ -78,7 +78,7 @@ def _mapping(content: object) -> Mapping[str, object]:
 def placed(trials: pd.DataFrame, study: Mapping[str, object], configs: pd.DataFrame | None = None) -> pd.DataFrame:
     """A row per config and declared field that it has, with how good it was within its search.
 
-    `configs` is `search_configs(trials)`, where that is known. Of a search with more than 2,000 so many are placed,
+    `configs` is `search_configs(trials)`, where that is known. Of a search with more than 1,000 so many are placed,
     evenly over time.
 
     columns   study, CELL, method, config_id, path, value (JSON), share (as of `Field.share`, NaN for choices)

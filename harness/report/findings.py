@@ -55,6 +55,13 @@ class Findings:
         return searched_together(self.trials)
 
     @cached_property
+    def followed(self) -> pd.DataFrame:
+        """The trials whose epochs were read: all, or a sample where they are very many."""
+        if self.run.sampled is None:
+            return self.together
+        return self.together[self.together["trial_id"].isin(self.run.epochs["trial_id"].unique())]
+
+    @cached_property
     def look(self) -> Mapping[str, Look]:
         """How each arm looks, in the arms' order."""
         return looks(arms_in_order(self.trials[self.trials["purpose"] != "teacher"]))
@@ -163,7 +170,7 @@ class Findings:
             self.teachers,
             optima_at_edges(self.places, self.run.study),
             dead_parts(self.places, self.run.study),
-            agreements(self.together, self.run.epochs),
+            agreements(self.followed, self.run.epochs),
         )
 
     @cached_property

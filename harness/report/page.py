@@ -38,9 +38,9 @@ def write_report(run_folder: Path, to: Path | None = None) -> Path:
     return path
 
 
-def report_html(run: Run) -> str:
-    """The whole page as text."""
-    found = Findings(run)
+def report_html(run: Run, found: Findings | None = None) -> str:
+    """The whole page as text; `found` is what is known of the run already."""
+    found = found or Findings(run)
     figures = {section: panels(section, found) for section in SECTIONS}
     return page(
         "report.html.j2",

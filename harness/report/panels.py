@@ -75,7 +75,8 @@ def slug(text: str) -> str:
 def _front(found: Findings) -> Iterator[Panel]:
     """A panel per pair; each shows the front of its whole data set, which is taken over all its pairs."""
     searched = found.shown.dropna(subset="accuracy")
-    searched = searched.assign(train_seconds=searched["config_id"].map(training_seconds(found.trials)).astype(float))
+    of_shown = found.trials[found.trials["config_id"].isin(searched["config_id"])]
+    searched = searched.assign(train_seconds=searched["config_id"].map(training_seconds(of_shown)).astype(float))
     seen = pd.concat([found.confirmed[["dataset", "teacher"]], searched[["dataset", "teacher"]]])
     for pair in pairs(seen):
         own, known = of_pair(found.confirmed, pair), of_pair(searched, pair)
@@ -156,7 +157,8 @@ def _history(found: Findings) -> Iterator[Panel]:
 
 
 def _coordinates(found: Findings) -> Iterator[Panel]:
-    searched = found.together[found.together["purpose"] == "search"]
+    columns = ["dataset", "teacher", "arm", "method", "purpose", "config_id", "point"]
+    searched = found.together.loc[found.together["purpose"] == "search", columns]
     several = len(pairs(searched)) > 1
     for pair in pairs(searched):
         members = of_pair(searched, pair)
@@ -171,14 +173,14 @@ def _coordinates(found: Findings) -> Iterator[Panel]:
 
 def _curves(found: Findings) -> Iterator[Panel]:
     epochs = found.run.epochs
-    stopped = stopped_curves(found.together, epochs)
+    stopped = stopped_curves(found.followed, epochs)
     some = stopped["trial_id"].drop_duplicates().head(_MOST_STOPPED)
-    rows = pd.concat([learning_curves(found.together, epochs), stopped[stopped["trial_id"].isin(some)]])
+    rows = pd.concat([learning_curves(found.followed, epochs), stopped[stopped["trial_id"].isin(some)]])
     return _by_student(rows, lambda own: {"": curves.learning_curves(own, found.look)})
 
 
 def _losses(found: Findings) -> Iterator[Panel]:
-    losses = named_losses(found.together, found.run.epochs)
+    losses = named_losses(found.followed, found.run.epochs)
     for pair in pairs(losses):
         members = of_pair(losses, pair)
         for student in students_in_order(members):
@@ -215,11 +217,8 @@ def _ranks(found: Findings) -> Iterator[Panel]:
 
 def _anytime(found: Findings) -> Iterator[Panel]:
     if found.reference:
-        whole = bands(
-            hypervolume_so_far(found.trials, found.reference, found.searched),
-            "hypervolume",
-            ["dataset", "teacher", "arm"],
-        )
+        curves = hypervolume_so_far(found.trials, found.reference, found.searched)
+        whole = bands(curves, "hypervolume", ["dataset", "teacher", "arm"])
         for pair in pairs(whole):
             own = of_pair(whole, pair)
             title = "hypervolume on validation, %"

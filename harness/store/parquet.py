@@ -201,8 +201,7 @@ class Store:
 
     def _read(self, path: Path, kind: type[Record]) -> list[Record]:
         try:
-            rows = read_records(path, kind).to_pylist(maps_as_pydicts="strict")
-            return [_record(row, kind) for row in rows]
+            return records_in(read_records(path, kind), kind)
         except (pa.ArrowException, OSError, TypeError, ValueError) as error:
             if getattr(error, "errno", None) is not None:
                 raise  # the machine's trouble (no permission, too many open files), not the file's
@@ -277,6 +276,11 @@ def _plain(value: Any, is_map: bool) -> Any:
     if is_map:
         return list(value.items())
     return vars(value) if isinstance(value, Provenance) else value
+
+
+def records_in(table: pa.Table, kind: type[Record]) -> list[Record]:
+    """The rows of a table as records."""
+    return [_record(row, kind) for row in table.to_pylist(maps_as_pydicts="strict")]
 
 
 def _record(row: dict[str, Any], kind: type[Record]) -> Record:

@@ -160,5 +160,5 @@ def test_pages_are_made_anew_without_losing_what_was_verified(published: Path, t
 def test_pages_are_not_made_of_a_record_that_was_changed(published: Path, tmp_path: Path) -> None:
     reports = Path(shutil.copytree(published, tmp_path / "reports"))
     (reports / "tiny" / "study.yaml").write_text("a: 1")
-    with pytest.raises(UnpublishableError, match="study.yaml: was changed"):
+    with pytest.raises(UnpublishableError, match=r"study.yaml: was changed"):
         rewrite(reports)

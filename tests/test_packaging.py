@@ -48,7 +48,7 @@ def test_the_wheel_ships_the_whole_package_and_nothing_beside_it(shipped: set[st
     tracked = subprocess.run(["git", "ls-files", "harness"], cwd=ROOT, check=False, capture_output=True, text=True)
     if tracked.returncode == 0:
         assert set(tracked.stdout.split()) <= shipped
-    assert "harness/report/page.html.j2" in shipped
+    assert "harness/report/web/report.html.j2" in shipped
     assert {name.split("/")[0].partition("-")[0] for name in shipped} == {"harness", "ksan_harness"}
     assert any(name.endswith("entry_points.txt") for name in shipped)
     assert any(name.endswith("LICENSE") for name in shipped)

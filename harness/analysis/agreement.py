@@ -34,7 +34,7 @@ def agreements(trials: pd.DataFrame, epochs: pd.DataFrame) -> list[Agreement]:
     stopped = searched[searched["status"] == "stopped"]
     lengths = full_length(searched)
     found = []
-    for at, total in sorted({(int(row.epochs_done), int(row.epochs)) for row in stopped.itertuples()}):
+    for at, total in sorted(set(zip(stopped["epochs_done"].astype(int), stopped["epochs"].astype(int), strict=True))):
         of = lengths[lengths["epochs"] == total].merge(
             epochs.loc[epochs["epoch"] == at, ["trial_id", "accuracy"]].dropna(), on="trial_id"
         )

@@ -66,7 +66,7 @@ def _confirmation(confirmed: pd.DataFrame) -> Iterator[Check]:
         )
     if not few and not lost:
         least = int(confirmed["n"].min())
-        yield Check("good", f"Every confirmed row has all its seeds, {least} or more, and none was lost.")
+        yield Check("good", f"Every confirmed row stands on {least} seeds or more, and none was lost.")
 
 
 def _looks(confirmed: pd.DataFrame) -> Iterator[Check]:

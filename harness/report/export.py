@@ -11,6 +11,7 @@ import difflib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -24,7 +25,7 @@ from harness.source import UserError
 from harness.store.query import read_run
 
 _PICTURES, _TABLES = ("png", "svg"), ("csv", "parquet")
-Exhibit = go.Figure | pd.DataFrame
+Exhibit: TypeAlias = go.Figure | pd.DataFrame
 
 
 def write_exhibits(run_folder: Path, form: str, only: Sequence[str] = (), to: Path | None = None) -> list[Path]:

@@ -14,6 +14,7 @@ _COLOURS = ["#858585", "#e69f00", "#009e73", "#0080c8", "#cc79a7", "#d55e00", "#
 _SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "star", "x", "cross"]
 _GLYPHS = ["●", "■", "▲", "◆", "▼", "★", "✖", "✚"]
 _DASHES = ["solid", "dash", "dot", "dashdot", "longdash"]
+_STROKES = {"solid": "none", "dash": "6 4", "dot": "2 3", "dashdot": "6 3 2 3", "longdash": "9 4"}
 NEUTRAL = "#858585"
 DIVERGING = [[0.0, "#d98c3f"], [0.25, "#efc48f"], [0.5, "#f4f4f2"], [0.75, "#8fc1e3"], [1.0, "#3d8fc6"]]
 """From worse over none to better: orange and blue, light enough for dark text."""
@@ -29,6 +30,11 @@ class Look:
     symbol: str
     glyph: str
     dash: str
+
+    @property
+    def strokes(self) -> str:
+        """The dash as SVG draws it, in pixels."""
+        return _STROKES[self.dash]
 
     def tint(self, opacity: float) -> str:
         """The colour as `rgba(…)`."""

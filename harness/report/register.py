@@ -15,7 +15,7 @@ import pandas as pd
 from harness.analysis.confirmed import reproduce
 from harness.analysis.wording import count, duration, percent, plus_minus
 from harness.report.findings import Findings
-from harness.report.panels import group_key
+from harness.report.panel import group_key
 from harness.report.table import Cell, Kind, amount, integer, text
 
 Trial = Mapping[str, Any]

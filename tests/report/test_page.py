@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from tests.records import STUDY, confirmations, diverged, failed, trial, write_r
 EVIL = "<script>alert(1)</script>"
 
 
+@cache
 def page(folder: Path) -> str:
     """What the report says before any script runs: without Plotly, our own scripts and the register."""
     text = write_report(folder).read_text(encoding="utf-8")
@@ -97,7 +100,7 @@ def test_a_run_of_failures_alone_names_them(tmp_path: Path) -> None:
     text = page(write_run(tmp_path, [lost, diverged(trial(seed=1)), failed(confirmations({100: 0.9})[0])]))
     assert "There is no answer yet" in text
     assert "failed search" in text
-    assert "application/json" not in text  # no figure without a point
+    assert re.findall(r'<div class="plot" id="([^"]+)"', text) == ["plot-usage"]  # no figure without a point
     assert "failed confirmation" in text
     assert "diverged search" in text
 
@@ -132,7 +135,7 @@ def test_texts_of_strangers_are_shown_as_text(tmp_path: Path) -> None:
     text = page(write_run(tmp_path, trials, STUDY | {"name": EVIL, "question": EVIL, "id": EVIL}))
     assert "<script>alert" not in text
     assert f"<title>{EVIL.replace('<', '&lt;').replace('>', '&gt;')}</title>" in text
-    drawn = re.findall(r'<script type="application/json">(.*?)</script>', text, flags=re.DOTALL)
+    drawn = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, flags=re.DOTALL)
     assert len(drawn) > 4
     assert not any("\\u003cscript" in figure for figure in drawn)  # Plotly would read it as a tag
     assert any("\\u0026lt;script" in figure for figure in drawn)
@@ -148,3 +151,35 @@ def test_a_report_needs_neither_torch_nor_ray_nor_optuna() -> None:
     heavy = "print({'torch', 'ray', 'optuna'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", f"{imports}; {heavy}"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_report_is_written_where_torch_and_ray_cannot_be_imported(sample_folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('torch', 'torchvision', 'ray', 'sklearn'): raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from harness.cli import main\n"
+        "sys.argv[1:] = ['report', '--study', sys.argv[1], '--runs', sys.argv[2], '--to', sys.argv[3]]\n"
+        "main()\n"
+    )
+    place = [sample_folder.name, str(sample_folder.parent), str(tmp_path / "report.html")]
+    done = subprocess.run([sys.executable, "-c", code, *place], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Does squeezed-knowledge distillation" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_register_knows_every_config_its_trials_and_their_curves(sample_folder: Path) -> None:
+    text = write_report(sample_folder).read_text(encoding="utf-8")
+    found = json.loads(re.findall(r'id="register">(.*?)</script>', text, flags=re.DOTALL)[0])
+    configs = {config["id"]: config for config in found["configs"]}
+    assert len(configs) == 72
+    confirmed = [config for config in configs.values() if config["cells"][3][0] == "confirmed"]
+    assert len(confirmed) == 12
+    assert all(len(config["trials"]) == 7 for config in confirmed)
+    states = {config["cells"][3][0] for config in configs.values()}
+    assert states == {"confirmed", "searched", "failed", "stopped"}  # the one that diverged was confirmed all the same
+    epochs, values = confirmed[0]["curves"][0]
+    assert epochs == list(range(1, 21))
+    assert values[-1] == pytest.approx(confirmed[0]["cells"][4][1], abs=3)  # one seed's end, and the mean over seeds

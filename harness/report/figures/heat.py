@@ -30,10 +30,16 @@ def every_pair(pairwise: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure:
     cells: dict[tuple[str, str], pd.Series] = {}
     for _, row in pairwise.iterrows():
         cells[row["arm"], row["other"]] = row
-        turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
-        cells[row["other"], row["arm"]] = pd.Series({**row.to_dict(), **turned})
+        cells[row["other"], row["arm"]] = _turned(row)
     rows = [[cells.get((arm, other)) for other in arms] for arm in arms]
     return _map(rows, arms, arms, "points ahead of")
+
+
+def _turned(row: pd.Series) -> pd.Series:
+    """A comparison from the other side."""
+    turned = row.copy()
+    turned["difference"], turned["low"], turned["high"] = -row["difference"], -row["high"], -row["low"]
+    return turned
 
 
 def _map(rows: Sequence[Row], down: Sequence[str], across: Sequence[str], what: str) -> go.Figure:

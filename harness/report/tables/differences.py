@@ -10,7 +10,7 @@ from harness.report.table import Kind, Row, Table, amount, integer, text
 _COLUMNS: list[tuple[str, Kind]] = [
     *(("student", "name"), ("arm", "name"), ("against", "name"), ("teacher", "name")),
     *(("points", "number"), ("95 % interval", "number"), ("Holm", "number"), ("seeds", "number")),
-    ("verdict", "name"),
+    ("verdict", "text"),
 ]
 
 

@@ -36,7 +36,7 @@ def pairwise_table(pairwise: pd.DataFrame) -> Table:
     columns: list[tuple[str, Kind]] = [
         *(("arm", "name"), ("against", "name"), ("teacher", "name"), ("points", "number"), ("95 % interval", "number")),
         *(("Holm", "number"), ("seeds", "number"), ("students", "number"), ("smallest shown", "number")),
-        *(("more seeds needed", "number"), ("verdict", "name")),
+        *(("more seeds needed", "number"), ("verdict", "text")),
     ]
     rows = [
         Row(

@@ -105,7 +105,7 @@ const figures = (() => {
       if (isIntersecting) draw(target);
       else if (drawn.get(target)?.isGl && !isPrinting) drop(target);  // a browser keeps only some 16 WebGL contexts
     }
-  }, { rootMargin: "500px" });
+  }, { rootMargin: "300px" });
   places.forEach((place) => { near.observe(place); place.addEventListener("keydown", step); });
 
   document.addEventListener("picked", ({ detail }) => { chosen = detail; drawn.forEach((_, place) => mark(place)); });

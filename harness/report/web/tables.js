@@ -5,7 +5,7 @@
    on a phone, a choice of the column to sort by. `data-value` is what a cell sorts by and what a CSV holds,
    `data-half` half the width of its interval. A row with `data-config` fires `pick` and listens to `picked`. */
 const tables = (() => {
-  const isNarrow = matchMedia("(max-width: 720px)").matches;
+  const isNarrow = matchMedia("screen and (max-width: 720px)").matches;
   const PAGE = isNarrow ? 8 : 60, PAGE_OF_MANY = isNarrow ? 8 : 25;
   const STEP = isNarrow ? 50 : 500;
 
@@ -32,8 +32,12 @@ const tables = (() => {
   /* Every word of the filter must stand in the row; `-word` must not. */
   const matcher = (words) => {
     const asked = words.toLowerCase().split(/\s+/).filter(Boolean);
+    const holds = (row, word) => {
+      row.words ??= row.cells.map(({ text }) => text).join(" ").toLowerCase();
+      return row.words.includes(word);
+    };
     return (row) => asked.every((word) =>
-      word.startsWith("-") && word.length > 1 ? !row.words.includes(word.slice(1)) : row.words.includes(word));
+      word.startsWith("-") && word.length > 1 ? !holds(row, word.slice(1)) : holds(row, word));
   };
 
   const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
@@ -108,7 +112,6 @@ const tables = (() => {
       listen(row);
       return { cells: [...row.cells].map(read), config: row.dataset.config, element: () => row };
     });
-    for (const row of rows) row.words = row.cells.map(({ text }) => text).join(" ").toLowerCase();
     let sorted = { column: null, way: 1 }, words = "", limit = given ? PAGE_OF_MANY : PAGE, chosen = null;
 
     const shown = () => {

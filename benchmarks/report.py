@@ -7,8 +7,8 @@
     front    labels, confirmed rows, configs of the search, front with its probabilities
     report   everything else that the page needs, the page, and writing it
 
-Each repetition is a process of its own, on a run made before it is timed. `peak` is the most memory of that process, its
-libraries (some 200 MB) included. `--quick` measures 10⁴ trials once.
+Each repetition is a process of its own, on a run made before it is timed. `peak` is the most memory of that process,
+its libraries (some 200 MB) included. `--quick` measures 10⁴ trials once.
 """
 
 from __future__ import annotations

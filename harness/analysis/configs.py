@@ -45,7 +45,7 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     sums, counts = by[["value", "train_seconds", "device_seconds"]].sum(), by["value"].count()
     most = by[["params", "macs", "finished_at"]].max()
     table = last.set_axis(sums.index).assign(
-        **most.to_dict("series"),
+        **{str(name): most[name] for name in most},
         accuracy=by["value"].mean(),
         sd=by["value"].std(),
         n=counts,
@@ -83,7 +83,8 @@ def shown(configs: pd.DataFrame, most: int = MOST_SHOWN) -> pd.DataFrame:
     best = place <= np.ceil(most / 2 * size / len(configs))
     others = configs.index[~best]
     even = others[np.linspace(0, len(others) - 1, max(0, most - int(best.sum()))).round().astype(int)]
-    return configs[best | configs.index.isin(even)]
+    kept: pd.DataFrame = configs[best | configs.index.isin(even)]
+    return kept
 
 
 def readable_floor(confirmed: pd.DataFrame, searched: pd.DataFrame) -> tuple[float, int]:

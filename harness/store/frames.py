@@ -143,7 +143,8 @@ class _Origins:
                 self._known[text] = len(self._values)
                 self._values.append(column[first].as_py())
             own.append(self._known[text])
-        return np.array([*own, -1], np.int32)[texts.indices.fill_null(len(own)).to_numpy()]
+        places = np.array([*own, -1], np.int32)
+        return np.asarray(places[texts.indices.fill_null(len(own)).to_numpy()])
 
     def column(self, numbers: np.ndarray) -> Shared:
         """A frame's column of some numbers."""

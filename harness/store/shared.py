@@ -5,6 +5,7 @@ A million dicts take a gigabyte and ten seconds; a million places take four mega
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -25,7 +26,7 @@ class SharedDtype(ExtensionDtype):
     na_value = None
 
     @classmethod
-    def construct_array_type(cls) -> type[Shared]:
+    def construct_array_type(cls) -> builtins.type[Shared]:
         """The column's class."""
         return Shared
 
@@ -93,7 +94,8 @@ class Shared(ExtensionArray):
 
     def take(self, indices: Any, *, allow_fill: bool = False, fill_value: Any = None) -> Self:
         """The rows at some positions; −1 is a missing one where that is allowed."""
-        return type(self)(self.pool, take(self.places, np.asarray(indices), allow_fill=allow_fill, fill_value=-1))
+        places = take(self.places, np.asarray(indices), allow_fill=allow_fill, fill_value=-1)
+        return type(self)(self.pool, np.asarray(places, np.int32))
 
     def copy(self) -> Self:
         """The same rows, with places of their own."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.study.study import Search, load_study
+from harness.study.study import Resources, Search, load_study
 from harness.study.tracking import Tracking
 
 README = Path(__file__).parent.parent / "README.md"
@@ -47,3 +47,8 @@ def test_the_search_blocks_of_the_documents_are_good() -> None:
     whole, written_out = (Search.model_validate(content.get("search", content)) for content in contents[:2])
     assert whole.stopping and written_out.stopping
     assert whole.stopping.model_dump() | {"rungs": written_out.stopping.rungs} == written_out.stopping.model_dump()
+
+
+def test_the_resources_of_the_documents_are_good() -> None:
+    (content,) = (yaml.safe_load(block) for block in blocks(README.parent / "docs" / "speed.md"))
+    assert Resources.model_validate(content["resources"]) == Resources()

@@ -142,7 +142,7 @@ def test_trials_of_one_process_may_tap_in_different_places(workshop: Workshop) -
 def test_a_contrast_s_memory_is_in_the_checkpoint(tmp_path: Path, workshop: Workshop) -> None:
     kept = tmp_path / "kept.pt"
     run(small_trial(CRD(), training__epochs=1), workshop, kept)
-    content = torch.load(io.BytesIO(kept.read_bytes()[32:]), weights_only=True)
+    content = torch.load(io.BytesIO(kept.read_bytes()[32:]), weights_only=True)["states"]
     assert content["part"]["ours"].shape == (64, 128)
     assert torch.allclose(content["part"]["theirs"].norm(dim=1), torch.ones(64), atol=1e-6)
     assert float(content["part"]["scale"].min()) > 0
@@ -310,13 +310,13 @@ def _flipped(written: bytes) -> bytes:
 
 def _without_optimiser(written: bytes) -> bytes:
     content = torch.load(io.BytesIO(written[32:]), weights_only=True)
-    del content["learner"]
+    del content["states"]["learner"]
     return _sealed(content)
 
 
 def _of_another_version(written: bytes) -> bytes:
     content = torch.load(io.BytesIO(written[32:]), weights_only=True)
-    content["adversary"] = {}
+    content["states"]["adversary"] = {}
     return _sealed(content)
 
 

@@ -1,0 +1,98 @@
+"""What the agenda hands out together: trials of one shape, shared out among the workers, in the list's order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.search.agenda import Agenda
+from harness.store.parquet import Store
+from harness.study.plan import plan
+from tests.search.made_up import account, broken, completed, walk
+from tests.studies import TINY, study, tiny
+
+SCRATCH = TINY["arms"][0]
+MANY: dict[str, Any] = tiny(search={"trials": 8, "replicates": 2, "batch": 8, "sampler": "random"})
+
+
+def agenda(folder: Path, content: dict[str, Any], workers: int = 1) -> Agenda:
+    made = Agenda(plan(study(content)), Store(folder))
+    made.workers = workers
+    return made
+
+
+def without_teacher(content: dict[str, Any], folder: Path, workers: int = 1) -> Agenda:
+    """An agenda of which the teacher has ended, so that all of its searches wait."""
+    made = agenda(folder, content, workers)
+    (teacher,) = made.next_pack() or ()
+    assert teacher.spec.purpose == "teacher"
+    made.ended(account(completed(teacher)))
+    return made
+
+
+def test_all_that_waits_of_one_shape_goes_to_one_worker(tmp_path: Path) -> None:
+    pack = without_teacher(MANY, tmp_path).next_pack() or ()
+    assert len(pack) == 2 * 8 * 2
+    assert {assignment.arm for assignment in pack} == {arm.name for arm in study(MANY).spec.arms}
+    assert all(assignment.packs for assignment in pack)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4])
+def test_every_worker_has_a_share(workers: int, tmp_path: Path) -> None:
+    made = without_teacher(MANY, tmp_path, workers)
+    packs = [made.next_pack() or () for _ in range(workers)]
+    assert all(len(pack) >= 4 for pack in packs)
+    assert len(packs[0]) == -(-32 // workers)
+
+
+def test_a_pack_has_one_students_shape(tmp_path: Path) -> None:
+    students = [{"name": "resnet", "depth": 8, "width": width} for width in (2, 3)]
+    made = without_teacher({**MANY, "pairs": [{**MANY["pairs"][0], "students": students}]}, tmp_path)
+    for _ in range(2):
+        assert len({assignment.spec.student.id for assignment in made.next_pack() or ()}) == 1
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, 1), (5, 5), (32, 32)])
+def test_a_study_says_how_many_at_most(most: int, expected: int, tmp_path: Path) -> None:
+    made = without_teacher({**MANY, "resources": {"pack": most}}, tmp_path)
+    pack = made.next_pack() or ()
+    assert len(pack) == expected
+    assert all(assignment.packs == (most > 1) for assignment in pack)
+
+
+def test_a_trial_that_failed_in_a_pack_is_tried_again_by_itself(tmp_path: Path) -> None:
+    content = {**MANY, "search": {**MANY["search"], "failures": 1}, "arms": [SCRATCH]}
+    made = agenda(tmp_path, content)
+    pack = made.next_pack() or ()
+    assert len(pack) == 16
+    made.ended(account(broken(pack[3])))
+    (again,) = made.next_pack() or ()
+    assert (again.id, again.attempt) == (pack[3].id, 2)
+
+
+def test_after_a_lack_of_memory_packs_are_smaller(tmp_path: Path) -> None:
+    content = {**MANY, "search": {**MANY["search"], "failures": 1}, "arms": [SCRATCH]}
+    made = agenda(tmp_path, {**content, "resources": {"pack": 8}})
+    pack = made.next_pack() or ()
+    assert len(pack) == 8
+    made.ended(account(broken(pack[0], MemoryError("no room"))))
+    for assignment in pack[1:]:
+        made.ended(account(completed(assignment)))
+    assert made.slots == 4
+    (alone,) = made.next_pack() or ()
+    assert alone.id == pack[0].id
+    made.ended(account(replace(completed(alone), attempt=2)))
+    assert len(made.next_pack() or ()) == 4
+
+
+def test_how_packs_come_to_be_changes_no_trial(tmp_path: Path) -> None:
+    stores = [Store(tmp_path / name) for name in ("one", "three")]
+    for store, workers in zip(stores, (1, 3), strict=True):
+        made = Agenda(plan(study(MANY)), store)
+        made.workers = workers
+        walk(made, workers=workers)
+    first, second = ({trial.trial_id for trial in store.trials()} for store in stores)
+    assert first == second

@@ -107,8 +107,6 @@ class Kept(Answers):
 
     def __init__(self, tables: dict[str, Table], asked: Asked, data: ResidentData) -> None:
         self.tables, self.asked, self.data = tables, asked, data
-        self.has_room = True
-        """Whether the disk took all that was written so far."""
 
     def of(self, batch: Batch) -> Targets:
         assert batch.views is not None
@@ -121,17 +119,8 @@ class Kept(Answers):
             said = self.asked.of(self.data.batch(batch.indices[places], batch.views.each(lambda view: view[places])))
             for name, values in said.items():
                 targets[name][absent] = values.cpu()
-            self._keep(rows[absent], {name: values.cpu() for name, values in said.items()})
+                self.tables[name].write(rows[absent], values.cpu())
         return {name: target.to(batch.indices.device, non_blocking=True) for name, target in targets.items()}
-
-    def _keep(self, rows: Tensor, said: Targets) -> None:
-        if not self.has_room:
-            return
-        try:
-            for name, values in said.items():
-                self.tables[name].write(rows, values)
-        except OSError:  # a full disk: the trial needs the records' room more than these
-            self.has_room = False
 
     def all(self) -> Targets:
         """Every answer, asked for where it is not there: tables of shape (images, views, …) in memory."""
@@ -173,12 +162,12 @@ def answers(asked: Asked, data: TrialData, epochs: int, place: Callable[[str], P
     folder = next(iter(paths.values())).parent
     if more and taken(folder) + more > budget:
         return asked
-    kept = Kept({name: Table(paths[name], layout) for name, layout in layouts.items()}, asked, data)
+    try:
+        kept = Kept({name: Table(paths[name], layout) for name, layout in layouts.items()}, asked, data)
+    except OSError:  # a full disk: records need what is left of it more
+        return asked
     if view_count(data) <= epochs and sum(layout.bytes for layout in layouts.values()) <= LIMIT:
-        tables = kept.all()
-        for table in kept.tables.values():
-            table.close()
-        return Remembered(tables, data)
+        return Remembered(kept.all(), data)
     return kept
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, load_file, save_file
+from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from harness.data.served import TrialData
@@ -156,7 +156,8 @@ def save_weights(module: nn.Module, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata={_DIGEST: tensors_digest(state)})
+        # As bytes: what safetensors itself says of a full disk names neither the file nor the error's number.
+        temporary.write_bytes(save(state, metadata={_DIGEST: tensors_digest(state)}))
 
 
 def fill(network: nn.Module, checkpoint: Checkpoint) -> None:

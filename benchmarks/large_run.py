@@ -224,6 +224,7 @@ def _provenance(n: int) -> pa.Array:
         "machine": "Linux x86_64",
         "device": "cpu",
         "threads": 1,
+        "packed": True,
         "commit": "0123456789ab",
         "data_fingerprint": "f" * 64,
     }

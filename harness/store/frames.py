@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import cache
-from typing import Any
+from itertools import chain
+from typing import Any, Self
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +34,14 @@ _PARTS = """
 """
 _STUDENT = "student."
 _PROVENANCE = arrow_schema(TrialRecord).field("provenance").type
+_LABELS = [
+    *("study", "purpose", "arm", "method", "dataset", "teacher", "student", "teacher_id", "status"),
+    *("error_class", "error_message", "traceback_digest", "stopped_because", "teacher_digest"),
+    *("data_part", "student_part", "data_fingerprint"),
+]
+"""Texts of which there are few: a frame's rows share them, so that filtering and grouping a million is quick."""
+
+_ADDED = ["data_part", "student_part", "varies_student", "data_fingerprint"]
 
 
 def trial_frame(batches: Iterable[pa.Table], as_given: bool = False) -> pd.DataFrame:
@@ -38,18 +49,20 @@ def trial_frame(batches: Iterable[pa.Table], as_given: bool = False) -> pd.DataF
 
     `as_given` keeps all rows, in their order.
     """
-    origins = _Origins()
-    nothing = arrow_schema(TrialRecord).empty_table()
-    slim = pa.concat_tables([_slim(nothing, origins), *(_slim(batch, origins) for batch in batches)])
-    pool = slim["point"]
+    with _Slimming() as slimming:
+        nothing = arrow_schema(TrialRecord).empty_table()
+        slim = pa.concat_tables(map(slimming.slim, chain([nothing], batches))).unify_dictionaries()
+    points = Shared.all_of(slim["point"])
     order = np.arange(len(slim)) if as_given else _order(slim)
     slim = slim.drop_columns(["point"]).take(order)
-    numbers = slim["origin"].to_numpy()
-    frame = pd.DataFrame(slim.drop_columns(["origin"]).to_pandas())
-    return frame.assign(point=Shared.all_of(pool).take(order), provenance=origins.column(numbers))
+    frame = pd.DataFrame(slim.drop_columns(["origin", *_LABELS]).to_pandas())
+    labels = {name: _shared_texts(slim[name]) for name in _LABELS}
+    origins = slimming.origins(slim["origin"].to_numpy())
+    frame = frame.assign(**labels, point=points.take(order), provenance=origins)
+    return frame[[*(item.name for item in fields(TrialRecord) if item.name in frame), *_ADDED]]
 
 
-def _order(slim: pa.Table) -> np.ndarray:
+def _order(slim: pa.Table) -> npt.NDArray[np.int64]:
     """The places of each trial's last attempt, in order of their ends."""
     ends, places = slim["finished_at"].to_numpy().astype("datetime64[us]"), np.arange(len(slim))
     if pc.count_distinct(slim["trial_id"]).as_py() < len(slim):
@@ -58,29 +71,72 @@ def _order(slim: pa.Table) -> np.ndarray:
     return places[np.argsort(ends[places], kind="stable")]
 
 
+def _shared_texts(column: pa.ChunkedArray) -> pd.Series:
+    """Texts as a column of Python's strings, each of them once, and None where there is none."""
+    known = column.combine_chunks()
+    texts = np.array([*known.dictionary.to_pylist(), None], dtype=object)
+    return pd.Series(texts[known.indices.fill_null(len(texts) - 1).to_numpy()], dtype="object")
+
+
 def epoch_frame(table: pa.Table) -> pd.DataFrame:
     """Epochs, with their named losses in a pool."""
     frame = pd.DataFrame(table.drop_columns(["losses"]).to_pandas())
     return frame.assign(losses=Shared.all_of(table["losses"]))
 
 
-def _slim(batch: pa.Table, origins: _Origins) -> pa.Table:
-    """A batch without specs, its provenance as a number."""
-    with duckdb.connect(":memory:") as connection:
-        connection.register("batch", batch.select(["spec"]))
-        parts = connection.sql(_PARTS).to_arrow_table()
-    paths = _student_paths(batch["point"])
-    fingerprint = pc.struct_field(batch["provenance"], "data_fingerprint")
-    rest = batch.drop_columns(["spec", "provenance", "point"]).append_column("point", _with_few_paths(batch["point"]))
-    for name, column in {
-        "data_part": _ids(parts["data"], "data", None),
-        "student_part": _ids(parts["student"], "student", paths),
-        "varies_student": pa.array([bool(own) for own in paths or [()] * len(batch)], pa.bool_()),
-        "data_fingerprint": fingerprint,
-        "origin": pa.array(origins.numbers(batch["provenance"]), pa.int32()),
-    }.items():
-        rest = rest.append_column(name, column)
-    return rest
+class _Slimming:
+    """Makes batches small: specs become ids, provenances numbers, labels numbers too."""
+
+    def __init__(self) -> None:
+        self._duckdb = duckdb.connect(":memory:")
+        self._numbers: dict[str | None, int] = {}
+        self._provenances: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._duckdb.close()
+
+    def slim(self, batch: pa.Table) -> pa.Table:
+        """A batch with the columns of a frame, and `origin`: the number of each trial's provenance, or −1."""
+        self._duckdb.register("batch", batch.select(["spec"]))
+        parts = self._duckdb.sql(_PARTS).to_arrow_table()
+        paths = _student_paths(batch["point"])
+        is_varied = [bool(own) for own in paths] if paths else [False] * len(batch)
+        table = batch.drop_columns(["spec", "provenance", "point"])
+        for name, column in {
+            "point": _with_few_paths(batch["point"]),
+            "data_part": _ids(parts["data"], "data", None),
+            "student_part": _ids(parts["student"], "student", paths),
+            "varies_student": pa.array(is_varied, pa.bool_()),
+            "data_fingerprint": pc.struct_field(batch["provenance"], "data_fingerprint"),
+            "origin": pa.array(self._origins_of(batch["provenance"]), pa.int32()),
+        }.items():
+            table = table.append_column(name, column)
+        for name in _LABELS:
+            place = table.schema.get_field_index(name)
+            encoded = table[name].cast(pa.string()).dictionary_encode()
+            table = table.set_column(place, name, encoded)
+        return table
+
+    def _origins_of(self, column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
+        told = pc.binary_join_element_wise(
+            *(pc.fill_null(pc.struct_field(column, field.name).cast(pa.string()), "\0") for field in _PROVENANCE), "\n"
+        ).combine_chunks()
+        texts = pc.if_else(column.is_valid().combine_chunks(), told, None).dictionary_encode()
+        firsts = pc.index_in(texts.dictionary, told)
+        own = []
+        for text, first in zip(texts.dictionary.to_pylist(), firsts.to_pylist(), strict=True):
+            if text not in self._numbers:
+                self._numbers[text] = len(self._provenances)
+                self._provenances.append(column[first].as_py())
+            own.append(self._numbers[text])
+        return np.array([*own, -1], np.int32)[texts.indices.fill_null(len(own)).to_numpy()]
+
+    def origins(self, numbers: npt.NDArray[np.int32]) -> Shared:
+        """A frame's column of some provenances by their numbers."""
+        return Shared(pa.chunked_array([pa.array(self._provenances, _PROVENANCE)]), numbers)
 
 
 def _with_few_paths(points: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -121,31 +177,3 @@ def _without(content: object, path: str, searched: tuple[str, ...]) -> object:
         return content
     below = {name: f"{path}.{name}" for name in content}
     return {name: _without(content[name], place, searched) for name, place in below.items() if place not in searched}
-
-
-class _Origins:
-    """The provenances that differ, each with its number."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, int] = {}
-        self._values: list[dict[str, Any]] = []
-
-    def numbers(self, column: pa.ChunkedArray) -> np.ndarray:
-        """The number of each row's provenance; −1 where it has none."""
-        told = pc.binary_join_element_wise(
-            *(pc.fill_null(pc.struct_field(column, field.name).cast(pa.string()), "\0") for field in _PROVENANCE), "\n"
-        )
-        texts = pc.if_else(column.is_valid(), told, None).combine_chunks().dictionary_encode()
-        firsts = pc.index_in(texts.dictionary, told.combine_chunks())
-        own = []
-        for text, first in zip(texts.dictionary.to_pylist(), firsts.to_pylist(), strict=True):
-            if text not in self._known:
-                self._known[text] = len(self._values)
-                self._values.append(column[first].as_py())
-            own.append(self._known[text])
-        places = np.array([*own, -1], np.int32)
-        return np.asarray(places[texts.indices.fill_null(len(own)).to_numpy()])
-
-    def column(self, numbers: np.ndarray) -> Shared:
-        """A frame's column of some numbers."""
-        return Shared(pa.chunked_array([pa.array(self._values, _PROVENANCE)]), numbers.astype(np.int32))

@@ -15,7 +15,7 @@ import pytest
 
 from harness.files import replacing
 from harness.record import EpochRecord, Provenance, TrialRecord
-from harness.store.parquet import OtherVersionError, RunLockedError, Store, arrow_schema
+from harness.store.parquet import STAMPED, OtherVersionError, RunLockedError, Store, arrow_schema
 from harness.store.query import RunFolderError, read_run
 from tests.records import STUDY, diverged, epochs_of, failed, trial, write_run
 
@@ -144,10 +144,10 @@ def test_a_flipped_bit_is_never_misread(store: Store, which: int) -> None:
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_flipped_bit_in_the_note_of_the_version_is_damage(store: Store, which: int) -> None:
     (told,), path = store.trials(), files(store)[which]
-    note = b"ksan-harness.records\x18\x012"
+    note = b"ksan-harness.records\x18\x013"
     whole = path.read_bytes()
     assert whole.count(note) == 1
-    path.write_bytes(whole.replace(note, note[:-1] + b"3"))
+    path.write_bytes(whole.replace(note, note[:-1] + b"2"))
     assert (store.trials() if which == 0 else store.epochs(told)) == []
     assert len(store.damaged) == 1
 
@@ -169,7 +169,7 @@ def test_a_column_said_to_be_of_another_codec_is_not_believed(
 
 def test_a_file_of_a_version_without_digests_is_read(store: Store) -> None:
     (told,), (path, _) = store.trials(), files(store)
-    pq.write_table(pq.read_table(path).replace_schema_metadata({"ksan-harness.records": "2"}), path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata(STAMPED), path)
     assert store.trials() == [told]
 
 

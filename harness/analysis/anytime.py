@@ -56,15 +56,40 @@ def _values(trials: pd.DataFrame, configs: pd.DataFrame | None, search: list[str
     by = configs.groupby(numbered(configs, search), sort=False)
     costed = configs.assign(configs=by.cumcount() + 1, device_seconds=by["device_seconds"].cumsum())
     kept = whole_configs(costed)[[*SEARCH, "config_id", "params", "macs", "latency", "configs", "device_seconds"]]
-    seeds = full_length(trials[trials["purpose"] == "search"])[[*_ONE, "seed", "validation_accuracy"]]
-    seeds = seeds.sort_values("seed", kind="stable")
+    columns = [*_ONE, "purpose", "status", "epochs_done", "epochs", "seed", "validation_accuracy"]
+    done = full_length(trials[columns])
+    seeds = done[done["purpose"] == "search"].sort_values("seed", kind="stable")
     own = _place_of_each(kept, seeds)
-    replicate = seeds.groupby(own).cumcount().to_numpy()
+    replicate = pd.Series(own).groupby(own).cumcount().to_numpy(dtype=np.int64)
     accuracy = seeds["validation_accuracy"].to_numpy(dtype=float)
     known = np.flatnonzero((own >= 0) & ~np.isnan(accuracy))
-    joined = kept.iloc[own[known]].assign(accuracy=accuracy[known], replicate=replicate[known])
-    order = np.lexsort((joined["configs"], joined["device_seconds"], joined["replicate"]))
-    return _steps(joined.iloc[order].reset_index(drop=True))
+    own, replicate, accuracy = own[known], replicate[known], accuracy[known]
+    seconds, count = (kept[name].to_numpy()[own] for name in ("device_seconds", "configs"))
+    order = np.lexsort((count, seconds, replicate))
+    order = order[_is_step(kept, own[order], replicate[order], accuracy[order])]
+    joined = kept.iloc[own[order]].assign(accuracy=accuracy[order], replicate=replicate[order])
+    return joined.reset_index(drop=True)
+
+
+def _is_step(
+    configs: pd.DataFrame,
+    own: npt.NDArray[np.int64],
+    replicate: npt.NDArray[np.int64],
+    accuracy: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:
+    """Which values count: all, or of very many those that are the best so far of their search, replicate and size,
+    and the last of each search. The others move neither a best nor a hypervolume: something as small was as good.
+    """
+    if len(own) <= MOST_STEPS:
+        return np.ones(len(own), dtype=bool)
+    most = int(replicate.max()) + 1
+    search, size = (
+        pd.Series(numbered(configs, by)[own] * most + replicate)
+        for by in (SEARCH, [*SEARCH, "params", "macs", "latency"])
+    )
+    best = pd.Series(accuracy).groupby(size).cummax()
+    before = best.groupby(size).shift().fillna(-1.0)
+    return np.asarray((accuracy > before) | ~search.duplicated(keep="last"))
 
 
 def _place_of_each(configs: pd.DataFrame, trials: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -74,19 +99,6 @@ def _place_of_each(configs: pd.DataFrame, trials: pd.DataFrame) -> npt.NDArray[n
     number = numbered(pd.concat([configs[_ONE], trials[_ONE]], ignore_index=True), _ONE)
     places = pd.Series(np.arange(len(configs)), index=number[: len(configs)])
     return places.reindex(number[len(configs) :]).fillna(-1).to_numpy(dtype=np.int64)
-
-
-def _steps(values: pd.DataFrame) -> pd.DataFrame:
-    """Of very many values those that are the best so far of their search, replicate and size, and each search's last.
-
-    The others can move neither a best nor a hypervolume: something as small was as good before.
-    """
-    if len(values) <= MOST_STEPS:
-        return values
-    sizes = numbered(values, [*SEARCH, "replicate", "params", "macs", "latency"])
-    before = values.groupby(sizes)["accuracy"].cummax().groupby(sizes).shift().fillna(-1.0)
-    is_last = ~pd.Series(numbered(values, [*SEARCH, "replicate"]), index=values.index).duplicated(keep="last")
-    return values[(values["accuracy"] > before) | is_last].reset_index(drop=True)
 
 
 def bands(curves: pd.DataFrame, value: str, by: Sequence[str], points: int = 200) -> pd.DataFrame:

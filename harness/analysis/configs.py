@@ -20,6 +20,11 @@ _COLUMNS = [
     *("train_seconds", "device_seconds", "finished_at", "evidence"),
     *COMPARABLE[1:],
 ]
+_READ = [
+    *("study", *CELL, "method", "config_id", "proposal", "replicates", "status", "epochs_done", *COMPARABLE[1:]),
+    *("data_part", "validation_accuracy", "latency", "params", "macs", "train_seconds", "device_seconds"),
+    "finished_at",
+]
 
 
 def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
@@ -30,7 +35,7 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     none was left out since the search gave the config up before. A mean over the survivors alone would flatter the
     config. `latency` is as of `microseconds`. `train_seconds` and `device_seconds` are sums over all replicates.
     """
-    searched = with_fingerprint(trials[trials["purpose"] == "search"])
+    searched = with_fingerprint(trials.loc[trials["purpose"] == "search", _READ])
     is_done = (searched["status"] == "completed") & (searched["epochs_done"] == searched["epochs"])
     keys = ["study", *CELL, "config_id", *COMPARABLE[1:]]
     number = numbered(searched, ["config_id", "study", *CELL, *COMPARABLE[1:]])
@@ -57,7 +62,8 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     table["teacher"] = table["teacher"].astype("object").where(table["teacher"].notna(), None)
     replicates = table[["replicates", "ended"]].max(axis=1).astype(int)
     table = table.assign(replicates=replicates, is_whole=table["n"] == replicates, evidence="validation")
-    return table[_COLUMNS].sort_values(["finished_at", "config_id"], ignore_index=True)
+    order = ["finished_at"] if table["finished_at"].is_unique else ["finished_at", "config_id"]
+    return table[_COLUMNS].sort_values(order, ignore_index=True)
 
 
 def _last_of_each(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -93,7 +93,9 @@ def placed(trials: pd.DataFrame, study: Mapping[str, object], configs: pd.DataFr
     ranked = configs.assign(better=beaten / (size - 1).clip(lower=1))
     step = np.ceil(size / MOST_PLACED)
     kept = ranked[search.cumcount() % step == 0]
-    firsts = trials[trials["purpose"] == "search"].drop_duplicates("config_id").set_index("config_id")["point"]
+    chosen_by = trials.loc[trials["purpose"] == "search", ["config_id", "point"]]
+    chosen_by = chosen_by[chosen_by["config_id"].isin(kept["config_id"])]
+    firsts = chosen_by.drop_duplicates("config_id").set_index("config_id")["point"]
     row, path, text = Shared.of(firsts.loc[kept["config_id"]]).exploded()
     chosen = pd.DataFrame({"path": path.cast(pa.string()).to_pandas(), "value": text.to_pandas()})
     names = ["study", *CELL, "method", "config_id", "better"]

@@ -6,9 +6,10 @@ given up after a whole seed, no record says so: its search went on to confirmati
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-from harness.analysis.cells import CELL
+from harness.analysis.cells import CELL, numbered
 
 RUNG, BUDGET = "rung", "budget"
 _SPENT = "the budget was spent"
@@ -32,20 +33,23 @@ def given_up(trials: pd.DataFrame) -> pd.DataFrame:
 def _configs(trials: pd.DataFrame) -> pd.DataFrame:
     """The configs that were given up, with the epoch, the reason, and the epochs trained and not trained."""
     search = ["study", *CELL]
-    confirmed = trials["purpose"].eq("confirmation").groupby([trials[name] for name in search], dropna=False)
-    searched = trials.assign(
-        is_over=confirmed.transform("any"),
-        is_stopped=trials["status"] == "stopped",
-        is_completed=trials["status"] == "completed",
-        is_spent=trials["stopped_because"] == _SPENT,
-        stopped_at=trials["epochs_done"].where(trials["status"] == "stopped"),
-    )[trials["purpose"] == "search"]
-    table = searched.groupby([*search, "config_id", "proposal"], dropna=False, sort=False).agg(
-        method=("method", "first"),
-        params=("params", "first"),
-        epochs=("epochs", "first"),
-        replicates=("replicates", "first"),
-        seeds=("trial_id", "size"),
+    kept = [*search, "config_id", "proposal", "method", "params", "epochs", "replicates"]
+    number = numbered(trials, search)
+    over = np.unique(number[(trials["purpose"] == "confirmation").to_numpy()])
+    is_searched = (trials["purpose"] == "search").to_numpy()
+    searched = trials.loc[is_searched, [*kept, "status", "stopped_because", "epochs_done"]].assign(
+        is_over=np.isin(number[is_searched], over), cell=number[is_searched]
+    )
+    searched = searched.assign(
+        is_stopped=searched["status"] == "stopped",
+        is_completed=searched["status"] == "completed",
+        is_spent=searched["stopped_because"] == _SPENT,
+        stopped_at=searched["epochs_done"].where(searched["status"] == "stopped"),
+    )
+    config = numbered(searched, ["config_id", "cell", "proposal"])
+    firsts = searched.iloc[np.unique(config, return_index=True)[1]][kept].reset_index(drop=True)
+    sums = searched.groupby(config, sort=True).agg(
+        seeds=("epochs", "size"),
         is_over=("is_over", "first"),
         is_stopped=("is_stopped", "any"),
         is_completed=("is_completed", "all"),
@@ -54,6 +58,7 @@ def _configs(trials: pd.DataFrame) -> pd.DataFrame:
         stopped_at=("stopped_at", "max"),
         trained=("epochs_done", "sum"),
     )
+    table = pd.concat([firsts, sums], axis=1)
     replicates = table[["replicates", "seeds"]].max(axis=1)
     is_dropped = table["is_over"] & (table["seeds"] < replicates) & table["is_completed"]
     table = table.assign(
@@ -61,4 +66,4 @@ def _configs(trials: pd.DataFrame) -> pd.DataFrame:
         why=table["is_spent"].map({True: BUDGET, False: RUNG}),
         saved=replicates * table["epochs"] - table["trained"],
     )
-    return table[table["is_stopped"] | is_dropped].reset_index()
+    return table[table["is_stopped"] | is_dropped].reset_index(drop=True)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from harness.analysis.configs import search_configs
 from harness.analysis.cost import STATUSES, cost_summary
 from harness.analysis.usage import usage
 from harness.analysis.wording import counted, duration
@@ -27,9 +26,9 @@ def saving(trials: pd.DataFrame, given_up: pd.DataFrame) -> str:
     """What early stopping saved, in a sentence; nothing where it gave up nothing."""
     if given_up.empty:
         return ""
-    searched = trials[trials["purpose"] == "search"]
+    searched = trials.loc[trials["purpose"] == "search", ["config_id", "epochs_done"]]
     trained, saved = int(searched["epochs_done"].sum()), int(given_up["saved"].sum())
-    of = search_configs(trials)["config_id"].nunique()
+    of = searched["config_id"].nunique()
     return (
         f"The search gave up {counted(int(given_up['configs'].sum()), 'config')} of {of} early, which left {saved:,} "
         f"epochs untrained; it trained {trained:,}."

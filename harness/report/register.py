@@ -22,6 +22,11 @@ Trial = Mapping[str, Any]
 """A row of trials, or of what was found of a config, by column."""
 _MOST_EPOCHS = 24
 """Points of a trial's curve: more cannot be told apart in a panel 330 pixels wide."""
+_READ = [
+    *("dataset", "student", "arm", "teacher", "config_id", "trial_id", "point", "purpose", "seed", "status"),
+    *("epochs_done", "epochs", "validation_accuracy", "test_accuracy", "train_seconds", "params", "macs"),
+]
+"""What it reads of a trial."""
 COLUMNS: list[tuple[str, Kind]] = [
     *(("arm", "name"), ("student", "name"), ("teacher", "name"), ("state", "name")),
     *(("val., %", "number"), ("n", "number"), ("test, %", "number"), ("seeds", "number")),
@@ -33,7 +38,7 @@ def register(found: Findings) -> dict[str, object]:
     """What the page needs to know of every config: its cells, its trials and their curves."""
     kept = pd.concat([found.shown["config_id"], found.confirmed["config_id"]])
     is_kept = found.together["config_id"].isin(kept) | (len(found.shown) == len(found.searched))
-    students = found.together[(found.together["purpose"] != "teacher") & is_kept]
+    students = found.together.loc[(found.together["purpose"] != "teacher") & is_kept, _READ]
     members: dict[str, list[Trial]] = {}
     for trial, own in zip(_records(students), found.trials.loc[students.index, "student"], strict=True):
         members.setdefault(trial["config_id"], []).append({**trial, "own": own})

@@ -132,7 +132,7 @@ class _Slimming:
                 self._numbers[text] = len(self._provenances)
                 self._provenances.append(column[first].as_py())
             own.append(self._numbers[text])
-        return np.array([*own, -1], np.int32)[texts.indices.fill_null(len(own)).to_numpy()]
+        return np.asarray(np.array([*own, -1], np.int32)[texts.indices.fill_null(len(own)).to_numpy()])
 
     def origins(self, numbers: npt.NDArray[np.int32]) -> Shared:
         """A frame's column of some provenances by their numbers."""

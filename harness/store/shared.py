@@ -16,6 +16,9 @@ import pyarrow as pa
 from pandas.api.extensions import ExtensionArray, ExtensionDtype, take
 from pandas.core.dtypes.base import register_extension_dtype
 
+_BLOCK = 10_000
+"""Rows that are read at a time."""
+
 
 @register_extension_dtype
 class SharedDtype(ExtensionDtype):
@@ -86,7 +89,9 @@ class Shared(ExtensionArray):
         return type(self)(self.pool, self.places[pd.api.indexers.check_array_indexer(self, item)])
 
     def __iter__(self) -> Iterator[Any]:
-        return (self._value(place) for place in self.places.tolist())
+        for start in range(0, len(self), _BLOCK):
+            places = self.places[start : start + _BLOCK]
+            yield from self.pool.take(pa.array(places, mask=places < 0)).to_pylist(maps_as_pydicts="strict")
 
     def isna(self) -> npt.NDArray[np.bool_]:
         """Which rows have no value."""

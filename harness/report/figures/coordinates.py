@@ -6,6 +6,8 @@ cannot tell which line was clicked.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import plotly.graph_objects as go
 
 from harness.analysis.coordinates import Axis, Coordinates
@@ -18,8 +20,11 @@ def parallel_coordinates(of: Coordinates) -> go.Figure:
     figure = canvas(height=300)
     for grade, members in enumerate(_graded(of)):
         _lines(figure, of, members, grade)
-    for place, axis in enumerate(of.axes):
-        _axis(figure, axis, place)
+    # All at once: added one by one they take a second a figure, for Plotly checks those that are there each time.
+    lines = [_line(place) for place in range(len(of.axes))]
+    figure.update_layout(
+        shapes=lines, annotations=[text for place, axis in enumerate(of.axes) for text in _texts(axis, place)]
+    )
     figure.update_xaxes(visible=False, range=[-0.12, len(of.axes) - 1 + 0.5])
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
     figure.update_layout(margin={"t": 44})
@@ -55,24 +60,28 @@ def _lines(figure: go.Figure, of: Coordinates, members: list[int], grade: int) -
     )
 
 
-def _axis(figure: go.Figure, axis: Axis, place: int) -> None:
-    figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": NEUTRAL, "width": 1}, layer="below")
-    figure.add_annotation(
-        x=place,
-        y=1.06,
-        yref="y",
-        yanchor="bottom",
-        xanchor="left" if place == 0 else "center",
-        xshift=-8 if place == 0 else 0,
-        text=_name(axis),
-        align="left" if place == 0 else "center",
-        showarrow=False,
-        font={"size": 11},
-    )
+def _line(place: int) -> dict[str, object]:
+    ends = {"x0": place, "x1": place, "y0": 0, "y1": 1}
+    return {"type": "line", **ends, "line": {"color": NEUTRAL, "width": 1}, "layer": "below"}
+
+
+def _texts(axis: Axis, place: int) -> Iterator[dict[str, object]]:
+    """An axis's name above it, and its ticks."""
+    yield {
+        "x": place,
+        "y": 1.06,
+        "yref": "y",
+        "yanchor": "bottom",
+        "xanchor": "left" if place == 0 else "center",
+        "xshift": -8 if place == 0 else 0,
+        "text": _name(axis),
+        "align": "left" if place == 0 else "center",
+        "showarrow": False,
+        "font": {"size": 11},
+    }
     for at, words in axis.ticks:
-        figure.add_annotation(
-            x=place, y=at, text=plain(words), showarrow=False, xanchor="left", xshift=5, font={"size": 10}
-        )
+        where = {"x": place, "y": at, "xanchor": "left", "xshift": 5}
+        yield {**where, "text": plain(words), "showarrow": False, "font": {"size": 10}}
 
 
 def _name(axis: Axis) -> str:

@@ -20,8 +20,10 @@ def failure_table(trials: pd.DataFrame) -> Table:
     """The costliest first, and not more than anybody reads."""
     lost = failures(trials)
     title = f"The costliest {_MOST} of {len(lost)}" if len(lost) > _MOST else ""
-    configs = dict(zip(trials["trial_id"], trials["config_id"], strict=True))
-    rows = [_row(row, configs[row["trial_id"]]) for _, row in lost.head(_MOST).iterrows()]
+    costliest = lost.head(_MOST)
+    own = trials.loc[trials["trial_id"].isin(costliest["trial_id"]), ["trial_id", "config_id"]]
+    configs = dict(zip(own["trial_id"], own["config_id"], strict=True))
+    rows = [_row(row, configs[row["trial_id"]]) for _, row in costliest.iterrows()]
     return Table("failures", title, _COLUMNS, rows, lost)
 
 

@@ -20,10 +20,13 @@ from tests.studies import tiny, written
 HARNESS = str(Path(sys.executable).parent / "harness")
 
 LONGER: dict[str, Any] = tiny(
-    data__train=128, training__epochs=12, search={"trials": 5, "replicates": 1, "batch": 5, "sampler": "random"}
+    data__train=128,
+    training__epochs=12,
+    search={"trials": 5, "replicates": 1, "batch": 5, "sampler": "random"},
+    resources={"pack": 1},
 )
 LONGER_TRIALS = 1 + 2 * (5 + 2)
-"""Trials of some tenths of a second each, so that a kill finds some running."""
+"""Trials of some tenths of a second each, one after another, so that a kill finds some running and some ended."""
 
 
 def command(folder: Path, runner: str, *more: str) -> list[str]:

@@ -60,7 +60,7 @@ def test_what_an_interrupt_finds_running_goes_on_from_its_last_epoch(
         output, _ = process.communicate(timeout=LONGEST)
     assert (process.returncode, output.count("Interrupted."), "Traceback" in output) == (130, 1, False), output
     (checkpoint,) = store.root.glob("checkpoints/*.pt")
-    kept = torch.load(io.BytesIO(checkpoint.read_bytes()[32:]))
+    kept = torch.load(io.BytesIO(checkpoint.read_bytes()[32:]))["progress"]
     search(store.root, SOON)
     (resumed,) = [trial for trial in store.trials() if trial.trial_id == kept["trial_id"]]
     taken = [epoch.seconds for epoch in store.epochs(resumed)]

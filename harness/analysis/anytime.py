@@ -60,7 +60,7 @@ def _values(trials: pd.DataFrame, configs: pd.DataFrame | None, search: list[str
     done = full_length(trials[columns])
     seeds = done[done["purpose"] == "search"].sort_values("seed", kind="stable")
     own = _place_of_each(kept, seeds)
-    replicate = pd.Series(own).groupby(own).cumcount().to_numpy(dtype=np.int64)
+    replicate = np.asarray(pd.Series(own).groupby(own).cumcount(), dtype=np.int64)
     accuracy = seeds["validation_accuracy"].to_numpy(dtype=float)
     known = np.flatnonzero((own >= 0) & ~np.isnan(accuracy))
     own, replicate, accuracy = own[known], replicate[known], accuracy[known]

@@ -58,11 +58,12 @@ def _added(row: pd.Series, read: pd.DataFrame, searched: pd.DataFrame) -> dict[s
     for name in CELL:
         cell = cell[cell[name].isna() if pd.isna(row[name]) else cell[name] == row[name]]
     latest = read.drop_duplicates("seed", keep="last")
+    known = latest[latest["student_digest"].notna()]
     digests = sorted(set(latest["teacher_digest"].dropna()))
     return {
         "tuning_trials": len(cell),
         "tuning_seconds": float(cell["train_seconds"].sum()),
-        "weights": dict(zip(map(int, latest["seed"]), latest["student_digest"], strict=True)),
+        "weights": dict(zip(map(int, known["seed"]), known["student_digest"], strict=True)),
         "teacher_digest": "+".join(digests),
         "test_images": int(latest["test_images"].iloc[0]),
         "versions": _versions(latest),

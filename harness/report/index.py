@@ -34,9 +34,13 @@ def index_html(record: Record) -> str:
         "index.html.j2",
         boards=[(lane_title(board.lane), _table(board, record)) for board in boards],
         studies=[(study.name, str(study.run.study.get("question", ""))) for study in record.studies],
-        rows=embedded(json.dumps({f"{row['study']}/{row['row']}": row for row in facts(record)}, ensure_ascii=False)),
-        tests=embedded(json.dumps(tests, ensure_ascii=False)),
+        rows=embedded(_json({f"{row['study']}/{row['row']}": row for row in facts(record)})),
+        tests=embedded(_json(tests)),
     )
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 
 def paired_tests(board: Board) -> dict[str, list[str]]:

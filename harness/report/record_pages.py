@@ -27,7 +27,7 @@ def pages(record: Record) -> Mapping[str, str]:
 
 def rows_json(record: Record) -> str:
     """All rows as JSON, one a line, so that a change of one shows as one."""
-    rows = [json.dumps(row, ensure_ascii=False) for row in facts(record)]
+    rows = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in facts(record)]
     return "[\n" + ",\n".join(rows) + "\n]\n"
 
 

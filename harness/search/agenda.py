@@ -9,7 +9,11 @@ A trial that its search compares at a rung pauses there, at its checkpoint; when
 record is written. A trial that failed is tried again, at the end of the list, before its search hears of
 it. If the second attempt fails too, the search hears that and goes on. Later runs try such a trial again,
 for its record's sake; what the search heard once it hears for ever, or its proposals would contradict
-those on disk. A trial that ran out of memory is tried again alone, and from then on half as many run at a time.
+those on disk.
+
+A trial that ran out of memory by itself is tried again alone, and from then on half as many run at a time. A pack
+that broke is nobody's failure: its trials wait again, for packs half as large where memory was short, else each by
+itself, and what fails then is recorded.
 """
 
 from __future__ import annotations
@@ -97,6 +101,13 @@ class Agenda:
         self._solitary: deque[Assignment] = deque()
         """Trials that run alone or wait to, since they ran out of memory beside others."""
         self._needs_solitude: set[str] = set()
+        self._company: dict[str, int] = {}
+        """Running trial → how many train in its pack."""
+        self._most_in_a_pack = plan.study.spec.resources.pack
+        self._by_itself: set[str] = set()
+        """Trials that train in no company any more, since what they were in broke."""
+        self.parted: Counter[str] = Counter()
+        """What broke packs → how many trials went on by themselves."""
         self._running: dict[str, Assignment] = {}
         self._paused: dict[str, _Paused] = {}
         self._withdrawn: set[str] = set()
@@ -143,6 +154,7 @@ class Agenda:
         else:
             return None
         self._running.update({assignment.id: assignment for assignment in pack})
+        self._company.update(dict.fromkeys((assignment.id for assignment in pack), len(pack)))
         for watcher in self.watchers:
             watcher.began(pack)
         return pack
@@ -153,17 +165,20 @@ class Agenda:
         So many that every worker has a share of what waits; the order of the list stays.
         """
         first = self._waiting.popleft()
-        if not first.packs or first.attempt > 1:
+        if not self._may_gather(first):
             return (first,)
-        most = min(self.plan.study.spec.resources.pack, most_in_a_pack(first.spec, self.plan.device))
+        most = min(self._most_in_a_pack, most_in_a_pack(first.spec, self.plan.device))
         if self.slots is not None:
             most = min(most, max(1, self.slots - len(self._running)))
-        alike = [one for one in self._waiting if one.shape == first.shape and one.attempt == 1]
+        alike = [one for one in self._waiting if one.shape == first.shape and self._may_gather(one)]
         share = -(-(len(self._waiting) + 1) // self.workers)
         pack = (first, *alike[: min(most, max(share, FEWEST)) - 1])
         taken = {one.id for one in pack}
         self._waiting = deque(one for one in self._waiting if one.id not in taken)
         return pack
+
+    def _may_gather(self, assignment: Assignment) -> bool:
+        return assignment.packs and assignment.attempt == 1 and assignment.id not in self._by_itself
 
     def _is_one_alone(self) -> bool:
         return any(one.id in self._running for one in self._solitary)
@@ -206,7 +221,10 @@ class Agenda:
         del self._running[trial.trial_id]
         self._solitary = deque(one for one in self._solitary if one.id != trial.trial_id)
         account = self._with_earlier_legs(account)
-        if trial.status == "stopped":
+        company = self._company.pop(trial.trial_id)
+        if company > 1 and trial.status == "failed":
+            self._part(assignment, trial, company)
+        elif trial.status == "stopped":
             self._pause(account, assignment)
         else:
             self._write(account)
@@ -230,6 +248,15 @@ class Agenda:
         self._note(trial.trial_id, account.epochs)
         for watcher in self.watchers:
             watcher.paused(assignment)
+
+    def _part(self, assignment: Assignment, trial: TrialRecord, company: int) -> None:
+        """Puts a member of a pack that broke back on the list; it need not be what broke it."""
+        if is_out_of_memory(trial):
+            self._most_in_a_pack = max(1, min(self._most_in_a_pack, company // 2))
+        else:
+            self._by_itself.add(trial.trial_id)
+            self.parted[f"{trial.error_class}: {trial.error_message}"] += 1
+        self._waiting.append(assignment)
 
     def _write(self, account: Account) -> None:
         """Puts an account on disk and takes it in."""

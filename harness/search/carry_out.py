@@ -65,6 +65,8 @@ def carry_out(
                 watching.enter_context(mirror)
             watching.enter_context(interrupts_drain(agenda))
             runner.run(agenda)
+        for cause, count in agenda.parted.items():
+            display.warn(f"{count} trials that trained as one went on by themselves, since it broke: {cause}")
     return agenda.failed
 
 

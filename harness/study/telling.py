@@ -70,7 +70,7 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
 
 
 def _settings(sampler: Sampler) -> str:
-    """A sampler with its settings: `tpe (startup 5, candidates 24)`."""
+    """A sampler with its settings: `nsga2 (population 16)`."""
     named = (f"{name} {value}" for name, value in sampler.model_dump(exclude={"name"}, exclude_none=True).items())
     return f"{sampler.name} ({said})" if (said := ", ".join(named)) else sampler.name
 

@@ -124,7 +124,8 @@ def carry_out_pack(
 ) -> Generator[EpochRecord | Account, None, None]:
     """Runs assignments together where they pack, and one after another where not; tells of each as it ends.
 
-    What is raised while they train together is every remaining one's failure: each is tried again by itself.
+    What one of them raises before they train is its own failure, and the others train without it. What is raised
+    while they train together is the failure of every one that is left.
     """
     if not assignments[0].packs:
         for assignment in assignments:
@@ -144,13 +145,17 @@ def carry_out_pack(
         return Account(ended, tuple(epochs[assignment.id]))
 
     try:
-        for assignment in assignments:
-            if assignment.measures_latency:
-                speeds[assignment.id] = _latency(assignment.spec, workshop, places)
         data = workshop.data(assignments[0].spec.data)
         if not isinstance(data, ResidentData):
             raise TypeError("trials on streamed data cannot train as a pack")
-        members = [_member(assignment, workshop, places) for assignment in assignments]
+        members = []
+        for assignment in assignments:
+            try:
+                if assignment.measures_latency:
+                    speeds[assignment.id] = _latency(assignment.spec, workshop, places)
+                members.append(_member(assignment, workshop, places))
+            except Exception as error:  # what it needs of its own, such as its teacher's estimators, could not be made
+                yield account(assignment, failed(assignment, _full_disk(error) or error, started))
         with closing(run_pack(members, data, workshop.device)) as news:
             for item in news:
                 if isinstance(item, EpochRecord):

@@ -84,6 +84,8 @@ def run_pack(
     As with `run_trial`, a member whose losses or logits are not finite has diverged, a member with a checkpoint goes
     on from there, and closing the generator leaves every member at its checkpoint.
     """
+    if not members:
+        return
     pack = _Pack(members, data, device)
     try:
         for member in members:

@@ -221,7 +221,7 @@ def test_a_damaged_note_of_the_hours_counts_from_zero(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_ran_out_of_memory_is_tried_again_alone_and_half_as_many_run_from_then_on(tmp_path: Path) -> None:
-    agenda = Agenda(planned({**PATIENT, "arms": [SCRATCH]}), Store(tmp_path))
+    agenda = Agenda(planned({**PATIENT, "arms": [SCRATCH], "resources": {"pack": 1}}), Store(tmp_path))
     running = [agenda.next_pack() for _ in range(4)]
     (victim,) = running.pop() or ()
     agenda.ended(account(broken(victim, torch.OutOfMemoryError("CUDA out of memory"))))
@@ -277,7 +277,7 @@ def fails(*numbers: int, attempts: int = 1) -> Any:
 def test_a_failed_trial_is_tried_again_before_its_search_hears_of_it(tmp_path: Path) -> None:
     well, mended = Store(tmp_path / "well"), Store(tmp_path / "mended")
     walk(Agenda(planned(WIDER), well))
-    agenda = Agenda(planned(PATIENT), mended)
+    agenda = Agenda(planned({**PATIENT, "resources": {"pack": 1}}), mended)
     handed_out = walk(agenda, judge=fails(1, 2))
     assert agenda.failed == []
     assert ids(mended) == ids(well)
@@ -383,7 +383,7 @@ class Onlooker:
         self.store, self.seen, self.paused_ids = store, list[str](), set[str]()
 
     def began(self, pack: tuple[Assignment, ...]) -> None:
-        self.seen.append(f"began {pack[0].spec.id}")
+        self.seen.extend(f"began {assignment.spec.id}" for assignment in pack)
 
     def trained(self, epoch: EpochRecord) -> None:
         self.seen.append(f"trained {epoch.trial_id}")
@@ -400,8 +400,9 @@ class Onlooker:
 def test_onlookers_are_told_of_every_epoch_and_of_every_trial_once_it_is_on_disk(tmp_path: Path) -> None:
     onlooker = Onlooker(Store(tmp_path))
     handed_out = walk(Agenda(planned(), Store(tmp_path), [onlooker]))
-    words = {one.id: ("began", *["trained"] * one.spec.training.epochs, "ended") for one in handed_out}
-    assert onlooker.seen == [f"{word} {id}" for id, said in words.items() for word in said]
+    for one in handed_out:
+        told = [word for word, _, id in (said.partition(" ") for said in onlooker.seen) if id == one.id]
+        assert told == ["began", *["trained"] * one.spec.training.epochs, "ended"]
 
 
 def test_a_word_of_a_trial_that_has_ended_is_told_to_nobody(tmp_path: Path) -> None:

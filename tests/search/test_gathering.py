@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from harness.search.agenda import Agenda
+from harness.search.agenda import Agenda, TooManyFailuresError
 from harness.store.parquet import Store
 from harness.study.plan import plan
 from tests.search.made_up import account, broken, completed, walk
@@ -63,29 +63,33 @@ def test_a_study_says_how_many_at_most(most: int, expected: int, tmp_path: Path)
     assert all(assignment.packs == (most > 1) for assignment in pack)
 
 
-def test_a_trial_that_failed_in_a_pack_is_tried_again_by_itself(tmp_path: Path) -> None:
-    content = {**MANY, "search": {**MANY["search"], "failures": 1}, "arms": [SCRATCH]}
-    made = agenda(tmp_path, content)
+def test_members_of_a_pack_that_broke_are_tried_by_themselves_and_only_then_fail(tmp_path: Path) -> None:
+    """What ended the pack may be another member's doing."""
+    made = agenda(tmp_path, {**MANY, "search": {**MANY["search"], "failures": 0}, "arms": [SCRATCH]})
     pack = made.next_pack() or ()
     assert len(pack) == 16
-    made.ended(account(broken(pack[3])))
-    (again,) = made.next_pack() or ()
-    assert (again.id, again.attempt) == (pack[3].id, 2)
+    for assignment in pack:
+        made.ended(account(broken(assignment, ValueError("of one of them"))))
+    assert not made.store.attempts()
+    assert made.parted == {"ValueError: of one of them": 16}
+    alone = [made.next_pack() for _ in pack]
+    assert alone == [(assignment,) for assignment in pack]
+    made.ended(account(completed(pack[0])))
+    with pytest.raises(TooManyFailuresError):
+        made.ended(account(broken(pack[1])))
 
 
-def test_after_a_lack_of_memory_packs_are_smaller(tmp_path: Path) -> None:
-    content = {**MANY, "search": {**MANY["search"], "failures": 1}, "arms": [SCRATCH]}
-    made = agenda(tmp_path, {**content, "resources": {"pack": 8}})
+def test_a_pack_that_ran_out_of_memory_runs_as_two_halves(tmp_path: Path) -> None:
+    """It is no trial's failure: none is recorded."""
+    made = agenda(tmp_path, {**MANY, "search": {**MANY["search"], "failures": 0}, "arms": [SCRATCH]})
     pack = made.next_pack() or ()
-    assert len(pack) == 8
-    made.ended(account(broken(pack[0], MemoryError("no room"))))
-    for assignment in pack[1:]:
-        made.ended(account(completed(assignment)))
-    assert made.slots == 4
-    (alone,) = made.next_pack() or ()
-    assert alone.id == pack[0].id
-    made.ended(account(replace(completed(alone), attempt=2)))
-    assert len(made.next_pack() or ()) == 4
+    for assignment in pack:
+        made.ended(account(broken(assignment, torch.OutOfMemoryError("CUDA out of memory"))))
+    halves = [made.next_pack() or () for _ in range(2)]
+    assert [len(half) for half in halves] == [8, 8]
+    assert [assignment for half in halves for assignment in half] == list(pack)
+    assert not made.store.attempts()
+    assert made.slots is None
 
 
 def test_how_packs_come_to_be_changes_no_trial(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from harness.search.node import Node, Supply, below
 from harness.train.account import Account, Assignment, Places
 from harness.train.trial import teacher_trial
 from harness.train.workshop import Workshop
-from tests.train.small import DATA, TEACHER, exhausted, small_trial
+from tests.train.small import DATA, TEACHER, small_trial
 
 
 class Driver:
@@ -30,8 +30,9 @@ class Driver:
 
     def account(self, node: Node, assignment: Assignment) -> Account:
         workshop = Workshop(Path("none"), below(node.folder, self.cache), torch.device("cpu"), node.once)
-        _, account = exhausted(node.carry_out(assignment, workshop))
-        return account  # type: ignore[no-any-return]
+        *_, account = node.carry_out_pack([assignment], workshop)
+        assert isinstance(account, Account)
+        return account
 
 
 @pytest.fixture

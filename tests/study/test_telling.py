@@ -48,7 +48,7 @@ def test_a_plan_says_what_is_searched_at_times_tried_first_and_never_trained() -
         objectives={"accuracy": "max", "latency": "min"},
     )
     text = told(print_plan, plan(study(content)), 1)
-    assert "by tpe (startup 5, candidates 24);" in text
+    assert "by tpe (startup 5, candidates 24, constant_liar True);" in text
     assert f"searched: method.discriminator.mu only where {head} is true and student.depth is 8 or 14" in text
     assert "known points, tried after the defaults: ksan 1" in text
     assert "constraints: params <= 500000; a proposal that violates one is neither trained nor counted" in text

@@ -178,21 +178,35 @@ def show(
     context: typer.Context,
     study: StudyName,
     latency: Annotated[bool, typer.Option("--latency", help="Measure how long an image takes on --device.")] = False,
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Train a few steps of each cell's corner configs, and predict from them.")
+    ] = False,
+    price: Annotated[float | None, typer.Option(min=0, help="What an hour of --device costs, with --pilot.")] = None,
     device: DeviceOption = Device.AUTO,
+    data_root: DataRoot = DATA,
+    runs: Annotated[Path, typer.Option(help="Where the run will be; its report shows the pilot's forecast.")] = RUNS,
 ) -> None:
-    """Show what a study comes to: pairs, arms, trials, sizes and predicted cost. Trains nothing."""
+    """Show what a study comes to: pairs, arms, trials, sizes and predicted cost. Trains nothing, or a few steps."""
     with told(context):
         from harness.study.plan import plan
         from harness.study.study import load_study
         from harness.study.telling import print_latency, print_plan
 
+        if price is not None and not pilot:
+            raise UserError("--price is an hour's, and only --pilot knows the hours; add it")
         planned = plan(load_study(study))
         print_plan(planned, Console(), _workers("cpu", planned))
-        if latency:
+        if latency or pilot:
             import torch
 
             torch.set_num_threads(planned.study.spec.resources.cpus_per_trial)
-            print_latency(planned, Console(), torch.device(_device(device, planned)))
+            settled = _device(device, planned)
+            if latency:
+                print_latency(planned, Console(), torch.device(settled))
+            if pilot:
+                from harness.store.parquet import Store
+
+                _fly_pilot(replace(planned, device=settled), data_root, Store(runs / planned.study.name), price)
 
 
 @app.command()
@@ -361,17 +375,49 @@ def _device(wanted: Device, plan: Plan, is_here: bool = True) -> str:
     return device
 
 
+def _fly_pilot(plan: Plan, data_root: Path, store: Store, price: float | None) -> None:
+    """Measures what a study's trials take, prints it and keeps it beside its records."""
+    import torch
+    from rich.progress import track
+
+    from harness.search.carry_out import fetch_data
+    from harness.study.forecast import forecast
+    from harness.study.telling import print_forecast
+    from harness.train.account import machine
+    from harness.train.memory import keep_freed_memory
+    from harness.train.pilot import rehearsal
+    from harness.train.seeds import make_repeatable
+
+    make_repeatable(plan.study.spec.resources.cpus_per_trial)
+    keep_freed_memory()
+    fetch_data(plan, data_root)
+    workers = _workers(plan.device, plan)
+    with rehearsal(data_root, torch.device(plan.device)) as workshop:
+        flown = forecast(plan, workshop, workers)
+        found = list(track(flown, "pilot", len(plan.teachers) + len(plan.cells), transient=True))
+    print_forecast(found, Console(), workers, price)
+    store.note_forecast(
+        {
+            "device": plan.device,
+            "machine": machine(),
+            "workers": workers,
+            "cells": [one.as_json() for one in found],
+        }
+    )
+
+
 def _packed(plan: Plan, data_root: Path, cluster: Cluster | None) -> Plan:
     """The plan with the share of a GPU that a pilot measures."""
     import torch
     from joblib import cpu_count
 
-    from harness.train.pilot import fly, hungriest, trials_a_device
+    from harness.train.pilot import fly, hungriest, rehearsal, trials_a_device
 
     if cluster:
         raise UserError("gpus_per_trial: auto measures on this machine; with --address give it as a number")
     device, resources = torch.device("cuda"), plan.study.spec.resources
-    pilot = fly(hungriest(cell.base for cell in plan.cells), data_root, device)
+    with rehearsal(data_root, device) as workshop:
+        pilot = fly(hungriest(cell.base for cell in plan.cells), workshop)
     memory = torch.cuda.get_device_properties(device).total_memory
     cores = int(cpu_count()) // (resources.cpus_per_trial * torch.cuda.device_count())
     together = trials_a_device(memory, pilot.peak_bytes, cores)

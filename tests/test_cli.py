@@ -111,6 +111,20 @@ def test_show_measures_latency_when_asked() -> None:
     assert "quartiles" not in harness("show", "--study", "digits_resnet")[1]
 
 
+def test_a_pilots_forecast_is_shown_kept_and_held_against_what_was_spent(finished: FinishedRun, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished.runs, runs)
+    code, said = harness("show", "-s", finished.study, "--pilot", "--price", "36", "--runs", runs)
+    assert code == 0
+    assert "at 36 an hour of the machine" in said
+    code, _ = harness("report", "-s", finished.study, "--runs", runs)
+    assert code == 0
+    page = (runs / "tiny" / "report.html").read_text(encoding="utf-8")
+    assert "Training as a pilot predicted it, and as it was" in page
+    code, said = harness("show", "-s", finished.study, "--price", "36")
+    assert (code, "add it" in said) == (2, True)
+
+
 def test_check_finds_everything_that_ships_good() -> None:
     code, said = harness("check")
     assert code == 0

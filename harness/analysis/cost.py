@@ -34,6 +34,21 @@ def cost_summary(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["purpose", *STATUSES, "train_seconds", "lost_seconds"])
 
 
+def predicted_and_spent(trials: pd.DataFrame, forecast: pd.DataFrame) -> pd.DataFrame:
+    """A row of a pilot's forecast each, with what its trials took.
+
+    `predicted` and `actual` are training seconds of a trial of full length, `trials` how many of them there are, and
+    `ratio` actual by predicted; all but `predicted` are missing where no trial has come to its end.
+    """
+    whole = full_length(trials)
+    cell = ["arm", "teacher", "student", "dataset"]
+    named = whole.assign(arm=whole["arm"].where(whole["purpose"] != "teacher", "teacher"))
+    spent = named.groupby(cell, dropna=False)["train_seconds"].agg(actual="mean", trials="size").reset_index()
+    table = forecast.rename(columns={"trial_seconds": "predicted"}).merge(spent, on=cell, how="left")
+    table = table.astype({"actual": float, "predicted": float}).assign(trials=table["trials"].fillna(0).astype(int))
+    return table.assign(ratio=table["actual"] / table["predicted"])[[*cell, "predicted", "actual", "ratio", "trials"]]
+
+
 def failures(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials that failed or diverged, with what is known of the reason, the costliest first."""
     lost = trials[trials["status"].isin(["failed", "diverged"])]

@@ -9,6 +9,7 @@
       checkpoints/TRIAL.pt         trials that run, or that pause at a rung
       wall_seconds.txt             how long drivers have run it
       live.json                    what the driver does now (see `live.py`)
+      forecast.json                what a pilot predicted, cell by cell (see `study/forecast.py`)
 
 A file is whole or absent: it is written beside its place, synced, and renamed. What cannot be read is
 left out, and its trial counts as not run; whoever is `writing` the run sets it aside under its name plus
@@ -24,7 +25,7 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,6 +85,7 @@ _SCHEMAS = {kind.__name__: arrow_schema(kind) for kind in (EpochRecord, TrialRec
 
 
 _WALL = "wall_seconds.txt"
+FORECAST = "forecast.json"
 
 LOCK = "writer.lock"
 """What a driver holds in its run's folder."""
@@ -231,6 +233,11 @@ class Store:
     def checkpoints(self) -> Path:
         """The folder in which running trials keep themselves."""
         return self.root / "checkpoints"
+
+    def note_forecast(self, forecast: Mapping[str, Any]) -> None:
+        """Keeps what a pilot predicted, for the report to hold against what was spent."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_text_whole(self.root / FORECAST, json.dumps(forecast, indent=1))
 
     def wall_seconds(self) -> float:
         """How long drivers have run this study; 0 for a new run, or where the note of it cannot be read."""

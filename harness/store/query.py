@@ -28,7 +28,7 @@ import pyarrow as pa
 from harness.record import EpochRecord, LookRecord, TrialRecord
 from harness.source import MissingError
 from harness.store.frames import epoch_frame, trial_frame
-from harness.store.parquet import arrow_schema, read_records, record_table
+from harness.store.parquet import FORECAST, arrow_schema, read_records, record_table
 from harness.store.streamed import batches, epochs_of_some
 
 _TRIALS = """
@@ -54,6 +54,9 @@ SAMPLE = 5_000
 """Of more trials, about so many are: medians and quartiles over hundreds a search."""
 
 
+_PREDICTED = ["arm", "teacher", "student", "dataset", "runs", "together", "trial_seconds", "asking_seconds"]
+
+
 class RunFolderError(MissingError):
     """A folder that is no readable run; the message names the file and the remedy."""
 
@@ -67,6 +70,8 @@ class Run:
     trials: pd.DataFrame
     epochs: pd.DataFrame
     looks: pd.DataFrame
+    forecast: pd.DataFrame
+    """What a pilot predicted, a row a cell; empty where none was flown."""
 
     @property
     def sampled(self) -> int | None:
@@ -80,7 +85,16 @@ def read_run(folder: Path) -> Run:
     trials = trial_frame(_trial_batches(folder))
     epochs = _epochs(folder, trials)
     looks = _table(folder / "looks", LookRecord).sort_by("looked_at").drop_columns(["__filename"]).to_pandas()
-    return Run(folder, study, _told(trials, study, looks), epochs, looks)
+    return Run(folder, study, _told(trials, study, looks), epochs, looks, _forecast(folder))
+
+
+def _forecast(folder: Path) -> pd.DataFrame:
+    """The rows of `forecast.json`; none where it is missing or cannot be read, for nothing rests on it."""
+    try:
+        cells = json.loads((folder / FORECAST).read_text(encoding="utf-8"))["cells"]
+        return pd.DataFrame(cells, columns=_PREDICTED).astype({"trial_seconds": float, "asking_seconds": float})
+    except (OSError, ValueError, KeyError, TypeError):
+        return pd.DataFrame(columns=_PREDICTED)
 
 
 def _trial_batches(folder: Path) -> Iterator[pa.Table]:
@@ -113,7 +127,7 @@ def run_of(folder: Path, study: Mapping[str, Any], trials: Sequence[TrialRecord]
     """A run of trials that are read already, in the order in which they are given, without their epochs."""
     rows = trial_frame([record_table(trials, TrialRecord)], as_given=True)
     epochs, looks = (pd.DataFrame(columns=[item.name for item in fields(kind)]) for kind in (EpochRecord, LookRecord))
-    return Run(folder, dict(study), _told(rows, study, looks), epochs, looks)
+    return Run(folder, dict(study), _told(rows, study, looks), epochs, looks, pd.DataFrame(columns=_PREDICTED))
 
 
 def _told(trials: pd.DataFrame, study: Mapping[str, Any], looks: pd.DataFrame) -> pd.DataFrame:

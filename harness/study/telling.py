@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import torch
@@ -18,6 +18,7 @@ from harness.models.catalog import AnyArchitecture
 from harness.models.pairing import PairedTap
 from harness.source import SpecError, read_yaml, shown
 from harness.study.domains import Value
+from harness.study.forecast import CellForecast
 from harness.study.plan import Plan, predicted_seconds
 from harness.study.samplers import Sampler
 from harness.study.shelf import Kind, everything
@@ -67,6 +68,27 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
             f"{_duration(seconds / workers)} on {workers} (to within a factor of two)"
         )
     )
+
+
+def print_forecast(forecasts: Iterable[CellForecast], console: Console, workers: int, price: float | None) -> float:
+    """What a pilot measured, cell by cell, and what the study comes to; returns its device-seconds."""
+    table = Table("teacher", "student", "arm", "pack", "MiB", "ms/step", "s/run", "runs", "s in all")
+    table.box, table.padding = None, (0, 1)
+    for column in table.columns[3:]:
+        column.justify = "right"
+    total = 0.0
+    for one in forecasts:
+        low, high = (f"{1e3 * seconds:.2g}" for seconds in one.step_seconds)
+        numbers = [str(one.together), f"{one.peak_bytes / 2**20:,.0f}", low if low == high else f"{low}–{high}"]
+        spent = [f"{one.trial_seconds:.3g}", str(one.runs), f"{one.seconds:.0f}"]
+        table.add_row(*map(Text, [one.teacher or "–", one.student, one.arm, *numbers, *spent]))
+        total += one.seconds
+    console.print(table)
+    hours = total / 3600
+    money = f", {price * hours / workers:,.2f} at {price:g} an hour of the machine" if price is not None else ""
+    told = f"training takes {_duration(total)} on one device or core, {_duration(total / workers)} on {workers}{money}"
+    console.print(Text(f"{told}; measured on {machine()}; evaluation and starts come on top"))
+    return total
 
 
 def _settings(sampler: Sampler) -> str:

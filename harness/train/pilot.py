@@ -1,4 +1,4 @@
-"""The pilot: a few real steps of a study's hungriest trial, to know how many trials fit on a device beside each other.
+"""The pilot: a few real steps of a study's trials, to know what they take before they run.
 
 It is carried out like any other trial, on a few batches and with a teacher of one epoch, in a cache that is thrown
 away; nothing of it is a record.
@@ -7,29 +7,38 @@ away; nothing of it is a record.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from harness.source import MissingError
-from harness.train.account import Account, Assignment, carry_out
+from harness.train.account import Account, Assignment, carry_out_pack
 from harness.train.cost import activation_bytes
+from harness.train.seeds import Seeds
 from harness.train.trial import TrialSpec
 from harness.train.workshop import Workshop
 
 BATCHES = 4
+EPOCHS = 3
+"""Of which the quickest counts: in the first, memory is asked for and kernels are chosen."""
 FULL = 0.9
 """The share of a device's memory that trials may take; the rest is for what they share and for what varies."""
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a trial took."""
+    """What trials of one config took, `together` of them as one pack."""
 
+    together: int
     peak_bytes: int
+    """Of the pack, with what its process holds besides."""
     step_seconds: float
+    """One trial's share of a step, the teacher's answers being kept already."""
+    asking_seconds: float
+    """What a step takes longer, a trial, while the teacher has to be asked."""
 
 
 class PilotError(MissingError):
@@ -47,33 +56,45 @@ def _appetite(spec: TrialSpec) -> int:
     return spec.training.batch_size * each
 
 
-def fly(spec: TrialSpec, data_root: Path, device: torch.device) -> Pilot:
-    """Trains a few batches of a trial; raises `PilotError` where it does not complete."""
+@contextmanager
+def rehearsal(data_root: Path, device: torch.device) -> Iterator[Workshop]:
+    """A workshop for pilots, whose cache is thrown away."""
+    with tempfile.TemporaryDirectory() as cache:
+        yield Workshop(data_root, Path(cache), device)
+
+
+def fly(spec: TrialSpec, workshop: Workshop, together: int = 1) -> Pilot:
+    """Trains a few batches of a trial, or of so many seeds of it as a pack, twice: the second time its teacher has
+    been asked. Raises `PilotError` where it does not complete.
+    """
     images = max(BATCHES * spec.training.batch_size, 2 * spec.data.classes)
-    changes = {"data.train": min(images, spec.data.train_count), "training.epochs": 1}
+    changes = {"data.train": min(images, spec.data.train_count), "training.epochs": EPOCHS}
     if spec.teacher:
         changes["teacher.training.epochs"] = 1
     short = spec.with_values(changes)
-    with tempfile.TemporaryDirectory() as cache:
-        trial = _account(Assignment(short, "pilot", "pilot"), Workshop(data_root, Path(cache), device)).trial
-    if trial.status == "failed" or trial.peak_bytes is None:
-        raise PilotError(
-            f"how many trials share a device could not be measured: a trial of {trial.student} by {spec.method.name} "
-            f"failed ({trial.error_class}: {trial.error_message}); give `resources.gpus_per_trial` as a number"
-        )
     steps = max(1, short.data.train_count // spec.training.batch_size)
+    seeds = [short.model_copy(update={"seeds": Seeds.all(seed)}) for seed in range(together)]
+    pack = [Assignment(one, "pilot", "pilot", packs=together > 1) for one in seeds]
+    first, again = ([_completed(account) for account in _accounts(pack, workshop)] for _ in range(2))
+    asked, kept = (min(epoch.seconds for epoch in accounts[0].epochs) / steps for accounts in (first, again))
     resident = (spec.data.train_count - short.data.train_count) * torch.Size(spec.data.shape).numel()
-    return Pilot(trial.peak_bytes + resident, trial.train_seconds / steps)
+    peak = max(account.trial.peak_bytes or 0 for account in (*first, *again))
+    return Pilot(together, peak + resident, kept, max(0.0, asked - kept))
 
 
-def _account(assignment: Assignment, workshop: Workshop) -> Account:
-    records = carry_out(assignment, workshop)
-    while True:
-        try:
-            next(records)
-        except StopIteration as end:
-            account: Account = end.value
-            return account
+def _accounts(pack: list[Assignment], workshop: Workshop) -> list[Account]:
+    return [news for news in carry_out_pack(pack, workshop) if isinstance(news, Account)]
+
+
+def _completed(account: Account) -> Account:
+    trial = account.trial
+    if not account.epochs:
+        raise PilotError(
+            f"what a trial takes could not be measured: one of {trial.student} by {trial.method} "
+            f"{trial.status} ({trial.error_class}: {trial.error_message}); mend that, or give "
+            f"`resources.gpus_per_trial` as a number"
+        )
+    return account
 
 
 def trials_a_device(memory: int, peak: int, cores: int) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.distill.ksan import KSAN
 from harness.source import MissingError
-from harness.train.pilot import fly, hungriest, trials_a_device
+from harness.train.pilot import fly, hungriest, rehearsal, trials_a_device
+from harness.train.workshop import Workshop
 from tests.train.small import CPU, small_trial
 
 GIB = 2**30
@@ -35,16 +37,33 @@ def test_the_hungriest_trial_flies() -> None:
     assert hungriest([lean, lean.at("training.batch_size", 64)]).training.batch_size == 64
 
 
-def test_a_pilot_is_a_real_trial_that_leaves_nothing(tmp_path: Path) -> None:
-    pilot = fly(small_trial(KSAN(), data__train=400, training__epochs=500), tmp_path, CPU)
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    with rehearsal(tmp_path, CPU) as made:
+        yield made
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_a_pilot_is_a_real_trial_or_pack_that_leaves_nothing(together: int, tmp_path: Path) -> None:
+    with rehearsal(tmp_path, CPU) as workshop:
+        pilot = fly(small_trial(KSAN(), data__train=400, training__epochs=500), workshop, together)
+        assert list(workshop.cache.iterdir())
+    assert pilot.together == together
     assert pilot.peak_bytes > 50 * 2**20  # torch alone takes that
     assert 0 < pilot.step_seconds < 5
+    assert pilot.asking_seconds >= 0
     assert not list(tmp_path.iterdir())
+    assert not workshop.cache.exists()
 
 
-def test_a_pilot_that_fails_says_why_and_what_to_do(tmp_path: Path) -> None:
+def test_asking_the_teacher_is_told_apart_from_the_step(workshop: Workshop) -> None:
+    """The teacher here costs many times what its student does, and there are more views than are remembered."""
+    large = {"name": "resnet", "depth": 56, "width": 16}
+    pilot = fly(small_trial(KSAN(), teacher__network=large, data__shift=4), workshop)
+    assert pilot.asking_seconds > pilot.step_seconds
+
+
+def test_a_pilot_that_fails_says_why_and_what_to_do(workshop: Workshop) -> None:
     broken = small_trial(KSAN().at("attention.pretraining", {"steps": 2, "least_spread": 1000}))
-    with pytest.raises(
-        MissingError, match=r"by ksan failed \(CollapsedError.*give `resources.gpus_per_trial` as a number"
-    ):
-        fly(broken, tmp_path, CPU)
+    with pytest.raises(MissingError, match=r"by ksan failed \(CollapsedError.*`resources.gpus_per_trial` as a number"):
+        fly(broken, workshop)

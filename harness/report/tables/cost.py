@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from harness.analysis.confirmed import reproduce
-from harness.analysis.cost import STATUSES, cost_summary
+from harness.analysis.cost import STATUSES, cost_summary, predicted_and_spent
 from harness.analysis.stopped import BUDGET
-from harness.analysis.wording import count, duration, percent
+from harness.analysis.wording import NOTHING, count, duration, missing, percent
 from harness.report.table import Kind, Row, Table, amount, integer, text
 
 
@@ -53,6 +53,27 @@ def cost_table(trials: pd.DataFrame) -> Table:
         for _, row in summary.iterrows()
     ]
     return Table("cost", "", columns, rows, summary)
+
+
+def forecast_table(trials: pd.DataFrame, forecast: pd.DataFrame) -> Table:
+    """What a pilot predicted of each cell's trials, beside what they took."""
+    columns: list[tuple[str, Kind]] = [
+        *(("arm", "name"), ("student", "name"), ("teacher", "name"), ("predicted, a trial", "number")),
+        *(("took", "number"), ("took / predicted", "number"), ("trials", "number")),
+    ]
+    found = predicted_and_spent(trials, forecast)
+    rows = [
+        Row(
+            [
+                *(text(row[name]) for name in ("arm", "student", "teacher")),
+                *(amount(duration(row[name]), row[name]) for name in ("predicted", "actual")),
+                amount(NOTHING if missing(row["ratio"]) else f"{row['ratio']:.2f}", row["ratio"]),
+                integer(row["trials"]),
+            ]
+        )
+        for _, row in found.iterrows()
+    ]
+    return Table("forecast", "Training as a pilot predicted it, and as it was", columns, rows, found)
 
 
 def stopped_table(given_up: pd.DataFrame) -> Table:

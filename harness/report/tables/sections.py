@@ -8,7 +8,7 @@ from harness.analysis.curse import winners_curse_summary
 from harness.report.findings import Findings
 from harness.report.table import Table
 from harness.report.tables.confirmed import confirmed_tables
-from harness.report.tables.cost import cost_table, stopped_table, teacher_table
+from harness.report.tables.cost import cost_table, forecast_table, stopped_table, teacher_table
 from harness.report.tables.differences import difference_table
 from harness.report.tables.failures import failure_table
 from harness.report.tables.noise import curse_table, noise_table, pairwise_table
@@ -22,6 +22,7 @@ TABLES: Mapping[str, Callable[[Findings], Sequence[Table]]] = {
     "selection": lambda found: [curse_table(winners_curse_summary(found.curse))],
     "teachers": lambda found: [teacher_table(found.teachers)],
     "cost": lambda found: [cost_table(found.trials)],
+    "forecast": lambda found: [forecast_table(found.run.trials, found.run.forecast)],
     "stopped": lambda found: [stopped_table(found.stopped)],
     "failures": lambda found: [failure_table(found.trials)],
     "provenance": lambda found: [provenance_table(found.trials, found.run.study)],

@@ -51,7 +51,7 @@ QUICK: dict[str, Any] = {
             "students": [{"name": "resnet", "depth": 8, "width": 2}],
         }
     ],
-    "training": {"epochs": 20, "batch_size": 32},
+    "training": {"epochs": 12, "batch_size": 32},
     "arms": [
         {"method": {"name": "scratch"}, "space": {"training.learning_rate": {"float": [0.03, 0.5], "log": True}}},
         {"method": {"name": "kd"}, "space": {"training.learning_rate": {"float": [0.03, 0.5], "log": True}}},

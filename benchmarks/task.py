@@ -121,7 +121,7 @@ def task(
     layout: Training = TRAINING,
 ) -> Task:
     """A task on so many training images of some Parquet files, or of drawn ones; writes what it makes to `folder`."""
-    data = _dataset(parquet or _drawn_images(folder / "images"), images)
+    data = _dataset(parquet or drawn_images(folder / "images"), images)
     weights = folder / "teacher.safetensors"
     workshop = Workshop(folder, folder / "cache", device)
     if not weights.exists():
@@ -155,7 +155,7 @@ def _dataset(folder: Path, images: int) -> Parquet:
     return Parquet.model_validate({**content, "shift": 4, "flip": True}).pinned(None)
 
 
-def _drawn_images(folder: Path, count: int = 4000, classes: int = 10) -> Path:
+def drawn_images(folder: Path, count: int = 4000, classes: int = 10) -> Path:
     """Random images as Parquet files, where no path to real ones is given."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)

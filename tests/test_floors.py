@@ -17,6 +17,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import get_args
@@ -51,6 +52,7 @@ WEIGHS = "harness.analysis.importance"
 HEAVY = {"torch", "torchvision", "ray", "optuna", "pandas", "plotly", "pyarrow", "duckdb", "sklearn", "scipy"}
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Dotted name → file of every module of the package that is not empty."""
     return {
@@ -60,9 +62,14 @@ def modules() -> dict[str, Path]:
     }
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, everywhere: bool = True) -> Iterator[str]:
     """The modules that a file imports: also inside functions and for types, or at the top level alone."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(path)
     for node in ast.walk(tree) if everywhere else _run_on_import(tree.body):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -307,7 +307,7 @@ class _Parcel:
         self.pack = pack
 
     def __repr__(self) -> str:
-        return self.pack[0].id
+        return self.pack[0].id if self.pack else "nothing yet"
 
 
 @dataclass(frozen=True)
@@ -343,6 +343,8 @@ class _Worker(tune.Trainable):
         return True
 
     def _news_of(self, pack: Pack) -> Generator[EpochRecord | Account | _Refusal, None, None]:
+        if not pack:
+            return
         if self._node is None:
             yield from carry_out_pack(pack, self._workshop, self._places)
             return
@@ -412,6 +414,8 @@ class _Source(Searcher):
         """What the agenda raised, which ends the run early."""
         self.depot: _FarDepot | None = None
         """What a lost worker's rights are taken back from."""
+        self._begun = 0
+        """Packs that were handed out, so that there are as many workers as were ever needed at a time, or more."""
         self._packs: dict[str, Pack] = {}
         self._lost: deque[Pack] = deque()
         self._losses: Counter[str] = Counter()
@@ -429,7 +433,10 @@ class _Source(Searcher):
             return finished  # type: ignore[no-any-return]
         pack = self._lost.popleft() if self._lost else self.agenda.next_pack()
         if pack is None:
-            return None
+            if self._begun >= self.agenda.workers:
+                return None
+            pack = ()  # a worker that imports torch now, while a teacher trains, need not do so later
+        self._begun += 1
         self._packs[trial_id] = pack
         return {"parcel": _Parcel(pack)}
 

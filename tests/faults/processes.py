@@ -21,11 +21,11 @@ HARNESS = str(Path(sys.executable).parent / "harness")
 
 LONGER: dict[str, Any] = tiny(
     data__train=128,
-    training__epochs=12,
-    search={"trials": 5, "replicates": 1, "batch": 5, "sampler": "random"},
+    training__epochs=8,
+    search={"trials": 4, "replicates": 1, "batch": 4, "sampler": "random"},
     resources={"pack": 1},
 )
-LONGER_TRIALS = 1 + 2 * (5 + 2)
+LONGER_TRIALS = 1 + 2 * (4 + 2)
 """Trials of some tenths of a second each, one after another, so that a kill finds some running and some ended."""
 
 

@@ -14,12 +14,12 @@ import torch
 
 from harness.search.draining import GRACE
 from harness.store.live import read_live
-from harness.store.parquet import Store
+from harness.store.parquet import Store, now
 from tests.faults.processes import HARNESS, started, wait_for
 from tests.search.inline import numbers, search
 from tests.studies import tiny, written
 
-SOON: dict[str, Any] = tiny(data__train=400, training__epochs=60, search={"trials": 1, "replicates": 1})
+SOON: dict[str, Any] = tiny(data__train=200, training__epochs=50, search={"trials": 1, "replicates": 1})
 SOON["arms"], SOON["confirm"]["seeds"] = SOON["arms"][:1], [0]
 SOON["pairs"][0]["teacher_training"] = {"epochs": 1}
 LATE: dict[str, Any] = tiny(data__train=640, training={"epochs": 1, "batch_size": 2}, search={"trials": 1})
@@ -40,6 +40,12 @@ def is_training(store: Store, epochs: int) -> bool:
     """Whether a student came so far, by what its driver says."""
     live = read_live(store.root)
     return any(one.purpose != "teacher" and one.epoch >= epochs for one in (live.running if live else ()))
+
+
+def began_a_while_ago(store: Store) -> bool:
+    """Whether what runs had time to begin its first epoch."""
+    live = read_live(store.root)
+    return any((now() - one.started_at).total_seconds() > 3 for one in (live.running if live else ()))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +80,7 @@ def test_an_epoch_is_waited_for_until_the_grace_ends_or_a_second_interrupt_comes
 ) -> None:
     line, store = command(tmp_path, LATE, runner), Store(tmp_path / "runs" / "tiny")
     with started(line) as process:
-        wait_for(lambda: store.trials() and is_training(store, 0))
+        wait_for(lambda: store.trials() and is_training(store, 0) and began_a_while_ago(store))
         began = time.monotonic()
         os.kill(process.pid, signal.SIGTERM)
         if interrupts == 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import signal
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from filelock import FileLock
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.store.parquet import Store
 from tests.faults.processes import (
-    LONGER,
+    HARNESS,
     LONGER_TRIALS,
     alive,
     assert_whole,
@@ -31,9 +34,15 @@ from tests.faults.processes import (
     workers,
 )
 from tests.search.inline import numbers, search
+from tests.studies import TRIALS, tiny, written
 
 AFTER = 3
 """Trials on disk when the blow falls."""
+PACKED: dict[str, Any] = tiny(
+    data__train=256, training__epochs=40, search={"trials": 4, "replicates": 1, "batch": 4, "sampler": "random"}
+)
+PACKED["arms"], PACKED["confirm"]["seeds"] = PACKED["arms"][:1], [0]
+"""Four trials that train as one for some seconds."""
 
 
 @pytest.mark.parametrize("runner", ["inline", "ray"])
@@ -48,13 +57,13 @@ def test_a_killed_search_goes_on_and_repeats_nothing(runner: str, tmp_path: Path
         wait_for(lambda: not alive(below), seconds=30)
     before = trial_files(tmp_path)
     assert AFTER <= len(before) < LONGER_TRIALS
-    again = finished(line)
-    assert again.returncode == 0, again.stdout
-    assert f"Continuing: {len(before)} trials are on disk" in again.stdout
+    again = CliRunner().invoke(app, command(tmp_path, "inline")[1:])
+    assert again.exit_code == 0, again.output
+    assert f"Continuing: {len(before)} trials are on disk" in again.output
     assert_whole(tmp_path)
     after = trial_files(tmp_path)
     assert {name: after[name] for name in before} == before
-    assert "harness reproduce" in again.stdout  # the leaderboard is there, and the report
+    assert "harness reproduce" in again.output  # the leaderboard is there, and the report
     assert (store(tmp_path).root / "report.html").stat().st_size > 10_000
 
 
@@ -69,6 +78,37 @@ def test_a_killed_worker_costs_no_trial(tmp_path: Path) -> None:
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
     assert_whole(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_pack(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """What the packed study comes to in peace."""
+    store, _, _ = search(tmp_path_factory.mktemp("quiet") / "tiny", PACKED)
+    return store
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_a_pack_goes_on_from_where_its_members_were_kept(
+    blow: signal.Signals, undisturbed_pack: Store, tmp_path: Path
+) -> None:
+    places = ["--study", str(written(tmp_path, PACKED)), "--runs", str(tmp_path / "runs")]
+    with started([HARNESS, "search", *places, "--runner", "inline"]) as process:
+        wait_for(lambda: len(list(store(tmp_path).checkpoints.glob("*.pt"))) == 4)
+        os.kill(process.pid, blow)
+        process.communicate(timeout=60)
+    kept = {path.stem: kept_epochs(path) for path in store(tmp_path).checkpoints.glob("*.pt")}
+    assert len(kept) == 4
+    goes_on, _, _ = search(store(tmp_path).root, PACKED)
+    assert numbers(goes_on) == numbers(undisturbed_pack)
+    for trial in goes_on.trials():
+        if seconds := kept.get(trial.trial_id):
+            assert [epoch.seconds for epoch in goes_on.epochs(trial)][: len(seconds)] == seconds  # they ran once
+
+
+def kept_epochs(checkpoint: Path) -> list[float]:
+    """The seconds of the epochs that a checkpoint holds."""
+    kept = torch.load(io.BytesIO(checkpoint.read_bytes()[32:]))
+    return [epoch["seconds"] for epoch in kept["progress"]["records"]]
 
 
 @pytest.mark.parametrize("runner", ["inline", "ray"])
@@ -141,13 +181,13 @@ def test_a_second_search_of_a_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_clock_that_jumps_changes_no_number_and_no_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set back by hours in the middle of a run, then ahead by years: times in records are for reading alone."""
-    quiet, _, _ = search(tmp_path / "quiet" / "tiny", LONGER)
+    quiet, _, _ = search(tmp_path / "quiet" / "tiny")
     jumps = itertools.cycle((timedelta(hours=-5), timedelta(days=4000), timedelta()))
     for module in ("harness.train.account", "harness.store.parquet"):
         monkeypatch.setattr(f"{module}.now", lambda: datetime.now(UTC) + next(jumps))
-    jumping, failed, _ = search(tmp_path / "jumping" / "tiny", LONGER)
+    jumping, failed, _ = search(tmp_path / "jumping" / "tiny")
     assert not failed
     assert numbers(jumping) == numbers(quiet)
     assert all(trial.wall_seconds > 0 for trial in jumping.trials())
-    _, _, said = search(tmp_path / "jumping" / "tiny", LONGER)
-    assert f"Continuing: {LONGER_TRIALS} trials are on disk" in said
+    _, _, said = search(tmp_path / "jumping" / "tiny")
+    assert f"Continuing: {TRIALS} trials are on disk" in said

@@ -62,7 +62,11 @@ def test_a_second_run_says_what_it_does_not_repeat(tmp_path: Path) -> None:
 
 def test_a_failure_is_told_when_it_happens(tmp_path: Path) -> None:
     _, text = shown(
-        tmp_path, terminal=False, judge=lambda a: broken(a) if a.proposal == 0 else completed(a), stop_after=2
+        tmp_path,
+        terminal=False,
+        judge=lambda a: broken(a) if a.proposal == 0 else completed(a),
+        stop_after=2,
+        content=tiny(resources__pack=1),
     )
     assert "failed: scratch on resnet8-w2: RuntimeError: broken" in text
 

@@ -2,20 +2,57 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pytest
+
+from harness.search.agenda import Agenda
+from harness.search.ray_tune import RayRunner, WorkerSettings, _Source
 from harness.store.parquet import Store
+from harness.study.plan import plan
+from harness.train.account import Places
 from tests.conftest import FinishedRun
 from tests.faults.processes import HARNESS
 from tests.faults.processes import finished as ended
 from tests.search.inline import numbers
+from tests.studies import TINY, study, tiny
 
 
-def test_ray_and_inline_come_to_the_same_numbers_and_weights(finished: FinishedRun, tmp_path: Path) -> None:
-    places = ["--study", str(finished.study), "--runs", str(tmp_path)]
+def test_ray_and_inline_come_to_the_same_numbers_and_weights(
+    finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders are named from where the command was given: workers stay there, where Tune would send each to its own.
+    Nothing is left of Tune's loggers, which would write five files a trial.
+    """
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(finished.study, "tiny.yaml")
+    places = ["--study", "tiny.yaml", "--runs", "mine", "--data-root", "data"]
     by_ray = ended([HARNESS, "search", *places, "--runner", "ray", "--workers", "2"])
     assert by_ray.returncode == 0, by_ray.stdout
-    store = Store(tmp_path / "tiny")
+    store = Store(Path("mine/tiny"))
     assert numbers(store) == numbers(finished.store)
     assert {trial.error_class for trial in store.trials()} == {None}
     assert {path.name for path in store.students.iterdir()} == {path.name for path in finished.store.students.iterdir()}
+    there, known = ({path.name for path in root.iterdir()} for root in (store.root, finished.store.root))
+    assert there - {"wall_seconds.txt"} == known - {"wall_seconds.txt"}
+    assert {path.name for path in tmp_path.iterdir()} - {"data"} == {"tiny.yaml", "mine"}
+
+
+def test_a_second_worker_gets_ready_while_the_teacher_trains(tmp_path: Path) -> None:
+    """It is given a pack of nothing, once; later workers are those that are there."""
+    agenda = Agenda(plan(study(tiny(arms=TINY["arms"][1:]))), Store(tmp_path))
+    agenda.workers = 2
+    source = _Source(agenda)
+    packs = [suggested and suggested["parcel"].pack for suggested in map(source.suggest, "abc")]
+    assert [pack if pack is None else [one.spec.purpose for one in pack] for pack in packs] == [["teacher"], [], None]
+    source.on_trial_complete("b", {"done": True})
+    assert agenda.is_running(packs[0][0])
+
+
+def test_what_tune_is_told_of_workers(finished: FinishedRun, tmp_path: Path) -> None:
+    """A new process a trial costs three seconds, and without a limit Tune asks for trials for ever."""
+    settings = WorkerSettings(tmp_path, tmp_path, Places(tmp_path, tmp_path), "cpu", 1, 0)
+    source = _Source(Agenda(plan(study()), Store(tmp_path)))
+    told = RayRunner(settings, 3, 0.0)._tuner(source, tmp_path, None)._local_tuner._tune_config
+    assert (told.reuse_actors, told.max_concurrent_trials, told.scheduler) == (True, 3, None)

@@ -23,7 +23,7 @@ from harness.data.resident import ResidentData
 from harness.data.served import Batch, TrialData
 from harness.distill.method import Method, Parts, Targets
 from harness.models.taps import Tapped
-from harness.train.tables import Layout, Table, taken
+from harness.train.tables import Layout, Table, is_half, taken
 
 LIMIT = 64 * 2**20
 """Bytes that one table of remembered answers may take in memory."""
@@ -156,7 +156,11 @@ def answers(asked: Asked, data: TrialData, epochs: int, place: Callable[[str], P
         return asked
     sample = asked.of(_view(data, 0, torch.arange(2)))
     rows = len(data.train) * view_count(data)
-    layouts = {name: Layout(rows, tuple(target.shape[1:])) for name, target in sample.items()}
+    layouts = {
+        # What a network gives in bfloat16 takes half of the room; logits are, what is worked out from them is not.
+        name: Layout(rows, tuple(target.shape[1:]), is_half=bool(target.any() and is_half(target.flatten(1)).all()))
+        for name, target in sample.items()
+    }
     paths = {name: place(name) for name in layouts}
     more = sum(layouts[name].bytes for name, path in paths.items() if not path.exists())
     folder = next(iter(paths.values())).parent

@@ -31,15 +31,17 @@ CHECK = 4
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands in a row: `shape` numbers of 32 bits."""
+    """What stands in a row: `shape` numbers of 32 bits, or of the upper 16 where the lower are zeros (bfloat16)."""
 
     rows: int
     shape: tuple[int, ...]
+    is_half: bool = False
 
     @property
     def row_bytes(self) -> int:
-        """With its check."""
-        return 4 * math.prod(self.shape) + CHECK
+        """With its check; whole words of 32 bits."""
+        numbers = math.prod(self.shape)
+        return 4 * (-(-numbers // 2) if self.is_half else numbers) + CHECK
 
     @property
     def bytes(self) -> int:
@@ -68,11 +70,18 @@ class Table:
             found[:, :-CHECK].contiguous().view(torch.int32),
             found[:, -CHECK:].contiguous().view(torch.int32),
         )
-        return values.view(torch.float32).view(-1, *self.layout.shape), _checks(values) == check[:, 0]
+        numbers = values.view(torch.bfloat16 if self.layout.is_half else torch.float32).float()
+        shaped = numbers[:, : math.prod(self.layout.shape)].reshape(-1, *self.layout.shape)
+        return shaped, _checks(values) == check[:, 0]
 
     def write(self, rows: Tensor, values: Tensor) -> None:
-        """Fills some rows."""
-        words = values.reshape(len(rows), -1).contiguous().view(torch.int32)
+        """Fills some rows; one that 16 bits would round stays absent."""
+        numbers = values.reshape(len(rows), -1).contiguous()
+        if self.layout.is_half:
+            is_exact = is_half(numbers)
+            rows, numbers = rows[is_exact], numbers[is_exact].bfloat16()
+            numbers = torch.nn.functional.pad(numbers, (0, numbers.shape[1] % 2))
+        words = numbers.view(torch.int32)
         self._rows[rows] = torch.cat([words, _checks(words)[:, None]], dim=1).view(torch.uint8)
 
 
@@ -83,6 +92,11 @@ def _reserve(file: BinaryIO, size: int) -> None:
         return
     for start in range(0, size, 2**20):
         file.write(bytes(min(2**20, size - start)))
+
+
+def is_half(numbers: Tensor) -> Tensor:
+    """Which rows, (n, d) → (n,), are exact in bfloat16."""
+    return (numbers.bfloat16().float() == numbers).all(dim=1)
 
 
 def _checks(words: Tensor) -> Tensor:

@@ -51,6 +51,17 @@ def test_remembered_kept_and_asked_answers_are_the_same(name: str, workshop: Wor
                 assert not said[target].requires_grad
 
 
+def test_in_bfloat16_logits_take_half_the_room_and_are_the_same(workshop: Workshop) -> None:
+    spec = SPECS["shifted"].with_values({"training.epochs": 1, "training.precision": "bfloat16"})
+    kept = of_workshop(spec, workshop)
+    assert isinstance(kept, Kept)
+    assert {name: table.layout.is_half for name, table in kept.tables.items()} == {"logits": True, "squeezed": False}
+    for batch in workshop.data(spec.data).batches(20, torch.Generator().manual_seed(0)):
+        for _ in ("written", "read"):
+            read, said = kept.of(batch), kept.asked.of(batch)
+            assert all(torch.equal(read[name], said[name]) for name in said)
+
+
 def test_an_image_is_spoken_of_alike_in_every_batch(workshop: Workshop) -> None:
     kept = of_workshop(SPECS["shifted"].at("training.epochs", 1), workshop)
     assert isinstance(kept, Kept)

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
 from harness.train.tables import CHECK, Layout, Table, taken
@@ -28,6 +29,21 @@ def test_what_was_written_is_read_by_every_process_and_the_rest_is_absent(tmp_pa
     found, there = reader.read(EVERY)
     assert there.nonzero()[:, 0].tolist() == [3, 7, 49]
     assert torch.equal(found[some], values(some))
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 3)])
+def test_numbers_of_sixteen_bits_take_half_the_room_and_others_are_not_taken(
+    shape: tuple[int, int], tmp_path: Path
+) -> None:
+    layout = Layout(rows=8, shape=shape, is_half=True)
+    assert layout.row_bytes == CHECK + (12 if shape == (3, 2) else 20)
+    table, rows = Table(tmp_path / "a.rows", layout), torch.arange(8)
+    written = torch.randn(8, *shape, generator=torch.Generator().manual_seed(0)).bfloat16().float()
+    written[5, 2, 1] = 0.1
+    table.write(rows, written)
+    found, there = table.read(rows)
+    assert there.tolist() == [row != 5 for row in range(8)]
+    assert torch.equal(found[there], written[there])
 
 
 def test_a_row_of_zeros_is_a_row(tmp_path: Path) -> None:

@@ -199,12 +199,13 @@ def refusal(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return f"is not a choice; {did_you_mean(value, known)}"
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", detail["msg"]))
+    if kind in _GROUPS:
+        return _no_group(fields_at(model, steps))
     if kind in _REFUSALS:
         return _REFUSALS[kind].format(**context)
     return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}"
 
 
-_GROUP = "is no group of settings; write {{name: …}} or the fields themselves"
 _WHOLE = "is no whole number; write one, such as 3"
 _NUMBER = "is no number; write one, such as 0.1"
 _REFUSALS = {
@@ -227,11 +228,16 @@ _REFUSALS = {
     "tuple_type": "is no list; write [ … ]",
     "too_short": "has {actual_length} items; it needs at least {min_length}",
     "too_long": "has {actual_length} items; it takes at most {max_length}",
-    "dict_type": _GROUP,
-    "model_type": _GROUP,
-    "model_attributes_type": _GROUP,
 }
 """Pydantic's type of error → the sentence after the value."""
+_GROUPS = ("dict_type", "model_type", "model_attributes_type")
+
+
+def _no_group(fields: list[str]) -> str:
+    if "name" in fields:
+        return "is no group of settings; write {name: …}"
+    shown_fields = ", ".join(f"{field}: …" for field in fields[:3]) + (", …" if len(fields) > 3 else "")
+    return f"is no group of settings; write {{{shown_fields}}}"
 
 
 def _is_short(value: object) -> bool:

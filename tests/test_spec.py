@@ -179,7 +179,7 @@ def test_a_truth_value_is_a_truth_value() -> None:
         ({"epochs": True}, 'x.yaml:1: epochs "true" is no whole number; write one, such as 3'),
         ({"quick": "maybe"}, 'x.yaml:1: quick "maybe" is no truth value; write true or false'),
         ({"inner": {"share": -1}}, "x.yaml:1: inner.share -1 is too small; it must be at least 0.0"),
-        ({"inner": 3}, "x.yaml:1: inner 3 is no group of settings; write {name: …} or the fields themselves"),
+        ({"inner": 3}, "x.yaml:1: inner 3 is no group of settings; write {share: …, widths: …}"),
         ({"inner": {"widths": 3}}, "x.yaml:1: inner.widths 3 is no list; write [ … ]"),
         ({"bounds": [1]}, "x.yaml:1: bounds[1] is missing; add it"),
         ({"bounds": [1, 2, 3]}, "x.yaml:1: bounds [1, 2, 3] has 3 items; it takes at most 2"),

@@ -33,7 +33,7 @@ OTHER_TAPS = (
     "stage3.0.conv1, stage3.0.norm1, stage3.0.conv2, stage3.0.norm2, stage3.0.shortcut.0, stage3.0.shortcut.1, "
     "stage3.0.shortcut, stage3.0, classifier, embedding"
 )
-GROUP = "is no group of settings; write {name: …} or the fields themselves"
+GROUP = "is no group of settings; write {name: …}"
 WHOLE = "is no whole number; write one, such as 3"
 
 # what stands in GOOD, what is written instead, what is told
@@ -201,7 +201,10 @@ REPLACED = [
 
 # what is added before the arms, what is told
 ADDED = [
-    ("training:", f"s.yaml:6: training null {GROUP}"),
+    (
+        "training:",
+        "s.yaml:6: training null is no group of settings; write {batch_size: …, channels_last: …, clip: …, …}",
+    ),
     ("training: {learning_rate: 11}", "s.yaml:6: training.learning_rate 11 is too large; it must be at most 10.0"),
     ("training: {learning_rate: .nan}", 's.yaml:6: training.learning_rate ".nan" is no number; write one, such as 0.1'),
     ("training: {learning_rate: 1e999}", "s.yaml:6: training.learning_rate Infinity is not finite; write a number"),
@@ -273,7 +276,7 @@ ADDED = [
 # the checkpoint of the pair, what is told
 CHECKPOINTS = [
     ("{path: nowhere.pt}", 's.yaml:5: pairs[0].checkpoint.path "nowhere.pt" is no file here; correct the path'),
-    ("nowhere.pt", f's.yaml:5: pairs[0].checkpoint "nowhere.pt" {GROUP}'),
+    ("nowhere.pt", 's.yaml:5: pairs[0].checkpoint "nowhere.pt" is no group of settings; write {path: …, sha256: …}'),
     (
         "{path: nowhere.pt, sha256: abc}",
         's.yaml:5: pairs[0].checkpoint.sha256 "abc" does not match ^[0-9a-f]{64}$',

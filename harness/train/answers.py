@@ -115,11 +115,14 @@ class Kept(Answers):
         absent = ~torch.stack([there for _, there in read.values()]).all(dim=0)
         targets = {name: values.clone() for name, (values, _) in read.items()}
         if absent.any():
-            places = absent.nonzero()[:, 0].to(batch.indices.device)
+            # Members of a pack that share a seed look at one view together; it is asked for once.
+            asked, which = rows[absent].unique(return_inverse=True)
+            first = torch.empty_like(asked).scatter_(0, which, absent.nonzero()[:, 0])
+            places = first.to(batch.indices.device)
             said = self.asked.of(self.data.batch(batch.indices[places], batch.views.each(lambda view: view[places])))
             for name, values in said.items():
-                targets[name][absent] = values.cpu()
-                self.tables[name].write(rows[absent], values.cpu())
+                targets[name][absent] = values.cpu()[which]
+                self.tables[name].write(asked, values.cpu())
         return {name: target.to(batch.indices.device, non_blocking=True) for name, target in targets.items()}
 
     def all(self) -> Targets:

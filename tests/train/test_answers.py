@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.data.served import Batch
 from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
 from harness.train import answers, tables
@@ -49,6 +50,29 @@ def test_remembered_kept_and_asked_answers_are_the_same(name: str, workshop: Wor
                 assert torch.equal(looked_up[target], said[target])
                 assert torch.equal(read[target], said[target])
                 assert not said[target].requires_grad
+
+
+def test_a_view_that_a_pack_looks_at_together_is_asked_for_once(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = SPECS["mirrored too"].at("training.epochs", 1)
+    kept = of_workshop(spec.at("data.split_seed", 1), workshop)
+    assert isinstance(kept, Kept)
+    (batch, *_) = workshop.data(spec.at("data.split_seed", 1).data).batches(10, torch.Generator().manual_seed(0))
+    assert batch.views is not None
+    thrice = Batch(
+        batch.indices.repeat_interleave(3),
+        batch.views.each(lambda view: view.repeat_interleave(3)),
+        batch.images.repeat_interleave(3, dim=0),
+        batch.labels.repeat_interleave(3),
+    )
+    sizes, ask = [], Asked.of
+    monkeypatch.setattr(Asked, "of", lambda self, of: sizes.append(len(of.indices)) or ask(self, of))
+    found = kept.of(thrice)
+    assert sizes == [10]
+    assert all(torch.equal(found[name], said) for name, said in ask(kept.asked, thrice).items())
+    assert all(torch.equal(kept.of(thrice)[name], found[name]) for name in found)
+    assert sizes == [10]
 
 
 def test_in_bfloat16_logits_take_half_the_room_and_are_the_same(workshop: Workshop) -> None:

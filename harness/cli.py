@@ -181,7 +181,9 @@ def show(
     pilot: Annotated[
         bool, typer.Option("--pilot", help="Train a few steps of each cell's corner configs, and predict from them.")
     ] = False,
-    price: Annotated[float | None, typer.Option(min=0, help="What an hour of --device costs, with --pilot.")] = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="What an hour of a GPU or a core costs, with --pilot.")
+    ] = None,
     device: DeviceOption = Device.AUTO,
     data_root: DataRoot = DATA,
     runs: Annotated[Path, typer.Option(help="Where the run will be; its report shows the pilot's forecast.")] = RUNS,
@@ -381,6 +383,7 @@ def _fly_pilot(plan: Plan, data_root: Path, store: Store, price: float | None) -
     from rich.progress import track
 
     from harness.search.carry_out import fetch_data
+    from harness.spec import content_id
     from harness.study.forecast import forecast
     from harness.study.telling import print_forecast
     from harness.train.account import machine
@@ -398,6 +401,7 @@ def _fly_pilot(plan: Plan, data_root: Path, store: Store, price: float | None) -
     print_forecast(found, Console(), workers, price)
     store.note_forecast(
         {
+            "study": content_id(plan.study.resolved),
             "device": plan.device,
             "machine": machine(),
             "workers": workers,
@@ -411,18 +415,24 @@ def _packed(plan: Plan, data_root: Path, cluster: Cluster | None) -> Plan:
     import torch
     from joblib import cpu_count
 
-    from harness.train.pilot import fly, hungriest, rehearsal, trials_a_device
+    from harness.train.packing import most_in_a_pack
+    from harness.train.pilot import PilotError, fly, hungriest, rehearsal, trials_a_device
 
     if cluster:
         raise UserError("gpus_per_trial: auto measures on this machine; with --address give it as a number")
     device, resources = torch.device("cuda"), plan.study.spec.resources
-    with rehearsal(data_root, device) as workshop:
-        pilot = fly(hungriest(cell.base for cell in plan.cells), workshop)
+    hungry = hungriest(cell.base for cell in plan.cells)
+    try:
+        with rehearsal(data_root, device) as workshop:
+            pilot = fly(hungry, workshop, min(resources.pack, most_in_a_pack(hungry, device.type)))
+    except PilotError as error:
+        raise PilotError(f"{error}, or give `resources.gpus_per_trial` as a number") from error
     memory = torch.cuda.get_device_properties(device).total_memory
     cores = int(cpu_count()) // (resources.cpus_per_trial * torch.cuda.device_count())
     together = trials_a_device(memory, pilot.peak_bytes, cores)
     took = f"{pilot.peak_bytes / 2**20:,.0f} MiB and {pilot.step_seconds * 1e3:.3g} ms a step"
-    Console().print(Text(f"pilot: {took}; {together} trials share a GPU"))
+    what = f"packs of {pilot.together}" if pilot.together > 1 else "trials"
+    Console().print(Text(f"pilot: {took}; {together} {what} share a GPU"))
     share = {"gpus_per_trial": math.floor(1e4 / together) / 1e4}  # Ray counts in ten-thousandths
     spec = plan.study.spec.model_copy(update={"resources": resources.model_copy(update=share)})
     return replace(plan, study=replace(plan.study, spec=spec))

@@ -116,7 +116,7 @@ def test_a_pilots_forecast_is_shown_kept_and_held_against_what_was_spent(finishe
     shutil.copytree(finished.runs, runs)
     code, said = harness("show", "-s", finished.study, "--pilot", "--price", "36", "--runs", runs)
     assert code == 0
-    assert "at 36 an hour of the machine" in said
+    assert "at 36 an hour of one" in said
     code, _ = harness("report", "-s", finished.study, "--runs", runs)
     assert code == 0
     page = (runs / "tiny" / "report.html").read_text(encoding="utf-8")

@@ -40,13 +40,21 @@ def predicted_and_spent(trials: pd.DataFrame, forecast: pd.DataFrame) -> pd.Data
     `predicted` and `actual` are training seconds of a trial of full length, `trials` how many of them there are, and
     `ratio` actual by predicted; all but `predicted` are missing where no trial has come to its end.
     """
+    keys = ["arm", "teacher", "student", "dataset"]
     whole = full_length(trials)
-    cell = ["arm", "teacher", "student", "dataset"]
-    named = whole.assign(arm=whole["arm"].where(whole["purpose"] != "teacher", "teacher"))
-    spent = named.groupby(cell, dropna=False)["train_seconds"].agg(actual="mean", trials="size").reset_index()
-    table = forecast.rename(columns={"trial_seconds": "predicted"}).merge(spent, on=cell, how="left")
+    arm = whole["arm"].where(whole["purpose"] != "teacher", "teacher")
+    spent = _by_text(whole.assign(arm=arm), whole["varies_student"].astype(bool))
+    spent = spent.groupby(keys)["train_seconds"].agg(actual="mean", trials="size").reset_index()
+    told = _by_text(forecast, forecast["is_varied"].astype(bool)).assign(predicted=forecast["trial_seconds"])
+    table = told[[*keys, "predicted"]].merge(spent, on=keys, how="left").assign(**forecast[["teacher", "student"]])
     table = table.astype({"actual": float, "predicted": float}).assign(trials=table["trials"].fillna(0).astype(int))
-    return table.assign(ratio=table["actual"] / table["predicted"])[[*cell, "predicted", "actual", "ratio", "trials"]]
+    return table.assign(ratio=table["actual"] / table["predicted"])[[*keys, "predicted", "actual", "ratio", "trials"]]
+
+
+def _by_text(rows: pd.DataFrame, is_varied: pd.Series) -> pd.DataFrame:
+    """Rows whose names are texts to be matched: no teacher is "", and so is a student that a search varies."""
+    texts = {name: rows[name].fillna("").astype(str) for name in ("arm", "teacher", "student", "dataset")}
+    return rows.assign(**texts).assign(student=texts["student"].mask(is_varied, ""))
 
 
 def failures(trials: pd.DataFrame) -> pd.DataFrame:

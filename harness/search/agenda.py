@@ -56,7 +56,7 @@ class Watcher(Protocol):
         """A running trial finished an epoch."""
 
     def paused(self, assignment: Assignment) -> None:
-        """A trial came to its rung, and waits there."""
+        """A trial waits again: it came to its rung, or its pack broke."""
 
     def ended(self, trial: TrialRecord) -> None:
         """A trial ended, and is on disk."""
@@ -106,8 +106,10 @@ class Agenda:
         self._most_in_a_pack = plan.study.spec.resources.pack
         self._by_itself: set[str] = set()
         """Trials that train in no company any more, since what they were in broke."""
+        self._has_begun: set[str] = set()
+        """Trials of packs that broke: they wait again, and no budget takes them off the list."""
         self.parted: Counter[str] = Counter()
-        """What broke packs → how many trials went on by themselves."""
+        """What broke packs → how many trials went on in smaller ones, or by themselves."""
         self._running: dict[str, Assignment] = {}
         self._paused: dict[str, _Paused] = {}
         self._withdrawn: set[str] = set()
@@ -117,23 +119,30 @@ class Agenda:
         self._failed: dict[str, TrialRecord] = {}
         self.foreign: list[TrialRecord] = []
         """Records that are not used: the spec in them is not that of their ids."""
-        for trial in store.attempts():
-            epochs = store.epochs(trial)
-            if recorded_spec(trial) is None:
-                self._attempts[trial.trial_id] = trial.attempt
-                self.foreign.append(trial)
-            elif not trial.epochs_done or epochs:  # without its epochs the report would have a hole
-                self._take_in(trial, epochs)
+        counted = self._take_up_records()
         self.resumed = len(self.known)
         for trial in self.known.values():
             self._tolerate(trial)
         self._listed = set(self.known)
         """Trials that this run need not put on the list any more."""
-        self.meter = Meter(plan.study.spec.search.budget, plan.study.spec.resources, store, self.known.values())
+        self.meter = Meter(plan.study.spec.search.budget, plan.study.spec.resources, store, counted)
         for cell in plan.cells:
             steps = search_cell(cell, plan)
             self._go_on(self._asking(steps, next(steps)))
         self._keep_to_the_budget()
+
+    def _take_up_records(self) -> list[TrialRecord]:
+        """Takes in what earlier runs left, and gives every attempt whose cost counts."""
+        counted = []
+        for trial in self.store.attempts():
+            epochs = self.store.epochs(trial)
+            if recorded_spec(trial) is None:
+                self._attempts[trial.trial_id] = trial.attempt
+                self.foreign.append(trial)
+            elif not trial.epochs_done or epochs:  # without its epochs the report would have a hole
+                self._take_in(trial, epochs)
+                counted.append(trial)
+        return counted
 
     @property
     def failed(self) -> list[TrialRecord]:
@@ -220,18 +229,23 @@ class Agenda:
             raise MissingError(trial.error_message)
         del self._running[trial.trial_id]
         self._solitary = deque(one for one in self._solitary if one.id != trial.trial_id)
-        account = self._with_earlier_legs(account)
         company = self._company.pop(trial.trial_id)
         if company > 1 and trial.status == "failed":
             self._part(assignment, trial, company)
-        elif trial.status == "stopped":
-            self._pause(account, assignment)
         else:
-            self._write(account)
-            if trial.trial_id not in self._heard:
-                self._try_again(assignment, trial)
+            self._settle(assignment, self._with_earlier_legs(account))
         self._keep_to_the_budget()
         self._serve()
+
+    def _settle(self, assignment: Assignment, account: Account) -> None:
+        """Takes in how a trial came to its end or to its rung."""
+        trial = account.trial
+        if trial.status == "stopped":
+            self._pause(account, assignment)
+            return
+        self._write(account)
+        if trial.trial_id not in self._heard:
+            self._try_again(assignment, trial)
 
     def _with_earlier_legs(self, account: Account) -> Account:
         """An account with the time that the trial took before it paused."""
@@ -255,8 +269,11 @@ class Agenda:
             self._most_in_a_pack = max(1, min(self._most_in_a_pack, company // 2))
         else:
             self._by_itself.add(trial.trial_id)
-            self.parted[f"{trial.error_class}: {trial.error_message}"] += 1
+        self.parted[f"{trial.error_class}: {trial.error_message}"] += 1
+        self._has_begun.add(trial.trial_id)
         self._waiting.append(assignment)
+        for watcher in self.watchers:
+            watcher.paused(assignment)
 
     def _write(self, account: Account) -> None:
         """Puts an account on disk and takes it in."""
@@ -357,7 +374,9 @@ class Agenda:
             self._serve()
 
     def _withdraw(self) -> None:
-        self._withdrawn.update(one.id for one in self._waiting if one.proposal and one.spec.purpose == "search")
+        for one in self._waiting:
+            if one.proposal and one.spec.purpose == "search" and one.id not in self._has_begun:
+                self._withdrawn.add(one.id)
         self._waiting = deque(one for one in self._waiting if one.id not in self._withdrawn)
 
     def _tolerate(self, trial: TrialRecord) -> None:

@@ -66,7 +66,7 @@ def carry_out(
             watching.enter_context(interrupts_drain(agenda))
             runner.run(agenda)
         for cause, count in agenda.parted.items():
-            display.warn(f"{count} trials that trained as one went on by themselves, since it broke: {cause}")
+            display.warn(f"{count} trials that were given out together went on in smaller packs or alone: {cause}")
     return agenda.failed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +26,8 @@ QUIET = 5.0
 """Seconds between two plain lines."""
 ANY = "any student"
 """How the table calls what is searched over the student itself."""
+MOST_SHOWN = 12
+"""Running trials that the table has a row for: a pack can have dozens."""
 
 
 class Display:
@@ -37,7 +40,7 @@ class Display:
         self.said_at = clock()
         self.statuses: dict[str, str] = {}
         """Trial → how its last attempt ended."""
-        self.running: dict[str, tuple[Pack, str]] = {}
+        self.running: dict[str, tuple[Assignment, str]] = {}
         self.best: dict[tuple[str, str], float] = {}
         self.pace = Pace(plan, workers, clock)
         self._varying = {cell.arm.name for cell in plan.cells if cell.varies_size}
@@ -88,13 +91,13 @@ class Display:
     def began(self, pack: Pack) -> None:
         """Notes a pack that a worker took."""
         for assignment in pack:
-            self.running[assignment.id] = (pack, "starting")
+            self.running[assignment.id] = (assignment, "starting")
 
     def trained(self, epoch: EpochRecord) -> None:
         """Notes a running trial's epoch."""
         if epoch.trial_id in self.running:
-            pack, _ = self.running[epoch.trial_id]
-            self.running[epoch.trial_id] = (pack, f"epoch {epoch.epoch}/{epoch.epochs}")
+            assignment, _ = self.running[epoch.trial_id]
+            self.running[epoch.trial_id] = (assignment, f"epoch {epoch.epoch}/{epoch.epochs}")
         self.pace.came_to(epoch.trial_id, epoch.epoch)
 
     def paused(self, assignment: Assignment) -> None:
@@ -156,9 +159,10 @@ class Display:
         progress.add_task("trials", total=self.total, completed=self.done, left=self._left)
         states = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items()))
         running = Table.grid(padding=(0, 2))
-        for pack, state in self.running.values():
-            spec = pack[0].spec
-            running.add_row("running", Text(pack[0].arm), Text(spec.student.label), spec.purpose, state)
+        for one, state in islice(self.running.values(), MOST_SHOWN):
+            running.add_row("running", Text(one.arm), Text(one.spec.student.label), one.spec.purpose, state)
+        if len(self.running) > MOST_SHOWN:
+            running.add_row(f"and {len(self.running) - MOST_SHOWN} more")
         return Group(progress, Text(states), self._best_table(), running)
 
     def _best_table(self) -> Table:

@@ -415,13 +415,18 @@ class _Source(Searcher):
         self.depot: _FarDepot | None = None
         """What a lost worker's rights are taken back from."""
         self._begun = 0
-        """Packs that were handed out, so that there are as many workers as were ever needed at a time, or more."""
+        """Packs that were handed out: where they are fewer than the workers, one of those was not started yet."""
         self._packs: dict[str, Pack] = {}
+        self._holders: dict[str, tuple[str, ...]] = {}
+        """In whose names a worker may have claimed what a node is to make."""
         self._lost: deque[Pack] = deque()
         self._losses: Counter[str] = Counter()
         self._epochs: Counter[str] = Counter()
         """How far each trial came, whoever carried it out."""
         self._epochs_at_loss: Counter[str] = Counter()
+        """How far each had come when its worker was last lost."""
+        self._warming: str | None = None
+        """The trial of Tune's that has nothing to do but to start a worker."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's own snapshots, which are never restored from."""
@@ -433,20 +438,27 @@ class _Source(Searcher):
             return finished  # type: ignore[no-any-return]
         pack = self._lost.popleft() if self._lost else self.agenda.next_pack()
         if pack is None:
-            if self._begun >= self.agenda.workers:
+            if self._begun >= self.agenda.workers or self._warming:
                 return None
-            pack = ()  # a worker that imports torch now, while a teacher trains, need not do so later
+            # A worker that imports torch now, while a teacher trains, need not do so later. Tune keeps one that idles.
+            pack, self._warming = (), trial_id
         self._begun += 1
         self._packs[trial_id] = pack
+        self._holders[trial_id] = tuple(one.id for one in pack)
         return {"parcel": _Parcel(pack)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        self._hear(result)
+        self._hear(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if result and not error:
-            self._hear(result)
-        pack = self._packs.pop(trial_id, ())
+            self._hear(trial_id, result)
+        if trial_id == self._warming:
+            self._warming = None
+        pack, holders = self._packs.pop(trial_id, ()), self._holders.pop(trial_id, ())
+        if error and self.depot:
+            for holder in holders:
+                self.depot.release(holder)
         if error and (rest := tuple(one for one in pack if self.agenda.is_running(one))):
             self._lose(rest)
 
@@ -455,10 +467,11 @@ class _Source(Searcher):
 
         Tune's own retries leave out a worker that dies between two packs, with the next one in its hands.
         """
-        first = pack[0].id
-        if self.depot:
-            for assignment in pack:
-                self.depot.release(assignment.id)
+        first = f"{pack[0].id}-{pack[0].attempt}"
+        come = self._epochs[pack[0].id]
+        if come > self._epochs_at_loss[first]:
+            self._losses[first] = 0
+        self._epochs_at_loss[first] = come
         self._losses[first] += 1
         if self._losses[first] <= RETRIES:
             middle = (len(pack) + 1) // 2 if self._losses[first] > 1 else len(pack)
@@ -469,8 +482,11 @@ class _Source(Searcher):
         for assignment in pack:
             self._take(Account(failed(assignment, lost, started=now()), ()))
 
-    def _hear(self, result: dict[str, Any]) -> None:
+    def _hear(self, trial_id: str, result: dict[str, Any]) -> None:
         for item in result.pop("news", ()):
+            if isinstance(item, Account):  # a trial that is told of is another worker's from here on
+                mine = self._packs.get(trial_id, ())
+                self._packs[trial_id] = tuple(one for one in mine if one.id != item.trial.trial_id)
             if isinstance(item, EpochRecord):
                 self._epochs[item.trial_id] = max(self._epochs[item.trial_id], item.epoch)
                 self.agenda.trained(item)

@@ -27,6 +27,7 @@ import pyarrow as pa
 
 from harness.record import EpochRecord, LookRecord, TrialRecord
 from harness.source import MissingError
+from harness.spec import content_id
 from harness.store.frames import epoch_frame, trial_frame
 from harness.store.parquet import FORECAST, arrow_schema, read_records, record_table
 from harness.store.streamed import batches, epochs_of_some
@@ -54,7 +55,11 @@ SAMPLE = 5_000
 """Of more trials, about so many are: medians and quartiles over hundreds a search."""
 
 
-_PREDICTED = ["arm", "teacher", "student", "dataset", "runs", "together", "trial_seconds", "asking_seconds"]
+_PREDICTED = {
+    **dict.fromkeys(("arm", "teacher", "student", "dataset"), object),
+    **{"is_varied": bool, "trial_seconds": float},
+}
+"""What is read of a forecast."""
 
 
 class RunFolderError(MissingError):
@@ -85,16 +90,20 @@ def read_run(folder: Path) -> Run:
     trials = trial_frame(_trial_batches(folder))
     epochs = _epochs(folder, trials)
     looks = _table(folder / "looks", LookRecord).sort_by("looked_at").drop_columns(["__filename"]).to_pandas()
-    return Run(folder, study, _told(trials, study, looks), epochs, looks, _forecast(folder))
+    return Run(folder, study, _told(trials, study, looks), epochs, looks, _forecast(folder, study))
 
 
-def _forecast(folder: Path) -> pd.DataFrame:
-    """The rows of `forecast.json`; none where it is missing or cannot be read, for nothing rests on it."""
+def _forecast(folder: Path, study: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows of `forecast.json`; none where it is of another study or device, or damaged: nothing rests on it."""
     try:
-        cells = json.loads((folder / FORECAST).read_text(encoding="utf-8"))["cells"]
-        return pd.DataFrame(cells, columns=_PREDICTED).astype({"trial_seconds": float, "asking_seconds": float})
+        told = json.loads((folder / FORECAST).read_text(encoding="utf-8"))
+        asked = {name: value for name, value in study.items() if name != "device"}
+        if (told["study"], told["device"]) != (content_id(asked), study.get("device")):
+            return pd.DataFrame(columns=list(_PREDICTED))
+        rows = pd.DataFrame(told["cells"], columns=list(_PREDICTED)).astype(_PREDICTED)
     except (OSError, ValueError, KeyError, TypeError):
-        return pd.DataFrame(columns=_PREDICTED)
+        return pd.DataFrame(columns=list(_PREDICTED))
+    return rows.assign(teacher=rows["teacher"].where(rows["teacher"].notna(), None))
 
 
 def _trial_batches(folder: Path) -> Iterator[pa.Table]:
@@ -127,7 +136,7 @@ def run_of(folder: Path, study: Mapping[str, Any], trials: Sequence[TrialRecord]
     """A run of trials that are read already, in the order in which they are given, without their epochs."""
     rows = trial_frame([record_table(trials, TrialRecord)], as_given=True)
     epochs, looks = (pd.DataFrame(columns=[item.name for item in fields(kind)]) for kind in (EpochRecord, LookRecord))
-    return Run(folder, dict(study), _told(rows, study, looks), epochs, looks, pd.DataFrame(columns=_PREDICTED))
+    return Run(folder, dict(study), _told(rows, study, looks), epochs, looks, pd.DataFrame(columns=list(_PREDICTED)))
 
 
 def _told(trials: pd.DataFrame, study: Mapping[str, Any], looks: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,8 @@
                 not in it
 
 What asking the teachers takes is told apart, for all trials of a teacher share its answers: each view of each image is
-asked for once, as far as the trials come across it.
+asked for once, as far as the trials come across it. That is measured where the pilots share answers as trials do, and
+as if all found room in `answers_gigabytes`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class CellForecast:
     teacher: str | None
     student: str
     dataset: str
+    is_varied: bool
+    """Whether its student is searched too; `student` is the one it begins with."""
     runs: int
     together: int
     peak_bytes: int
@@ -56,30 +59,30 @@ class CellForecast:
 
 
 def forecast(plan: Plan, workshop: Workshop, workers: int) -> Iterator[CellForecast]:
-    """Flies a pilot for each teacher and for each corner of each cell; raises `PilotError` where one does not complete.
-
-    A teacher's answers are counted with the first cell that asks for them.
-    """
+    """Flies a pilot for each teacher and each corner of each cell; raises `PilotError` where one does not complete."""
     for trial in plan.teachers:
         if trial.has_epochs:
             pilot = fly(trial, workshop)
             yield _cell_forecast("teacher", trial, 1, [pilot], [_steps(trial) * pilot.step_seconds], 0.0)
-    sizes = Counter(shape_of(cell.base) for cell in plan.cells)
-    asked: set[str] = set()
+    alike = Counter(shape_of(cell.base) for cell in plan.cells)
     for cell in plan.cells:
         corners = list(_corners(cell))
-        together = _together(plan, cell, sizes[shape_of(cell.base)], workers)
-        pilots = [fly(corner, workshop, together) for corner in corners]
+        together = _together(plan, cell, alike[shape_of(cell.base)], workers)
+        packs = [min(together, most_in_a_pack(corner, plan.device)) for corner in corners]
+        pilots = [fly(corner, workshop, size) for corner, size in zip(corners, packs, strict=True)]
         seconds = [_steps(corner) * pilot.step_seconds for corner, pilot in zip(corners, pilots, strict=True)]
-        asking = 0.0
-        if cell.base.teacher and cell.base.method.needs_teacher and cell.base.teacher.id not in asked:
-            asked.add(cell.base.teacher.id)
-            asking = _share_asked(cell.base) * _steps(cell.base) * pilots[0].asking_seconds
-        yield _cell_forecast(cell.arm.name, cell.base, plan.runs(cell), pilots, seconds, asking)
+        asking = _share_asked(plan, cell) * _steps(cell.base) * pilots[0].asking_seconds
+        yield _cell_forecast(cell.arm.name, cell.base, plan.runs(cell), pilots, seconds, asking, cell.varies_size)
 
 
 def _cell_forecast(
-    arm: str, spec: TrialSpec, runs: int, pilots: list[Pilot], seconds: list[float], asking: float
+    arm: str,
+    spec: TrialSpec,
+    runs: int,
+    pilots: list[Pilot],
+    seconds: list[float],
+    asking: float,
+    is_varied: bool = False,
 ) -> CellForecast:
     steps = [pilot.step_seconds for pilot in pilots]
     return CellForecast(
@@ -87,6 +90,7 @@ def _cell_forecast(
         teacher=spec.teacher.network.label if spec.teacher and arm != "teacher" else None,
         student=spec.student.label,
         dataset=spec.data.name,
+        is_varied=is_varied,
         runs=runs,
         together=pilots[0].together,
         peak_bytes=max(pilot.peak_bytes for pilot in pilots),
@@ -106,7 +110,7 @@ def _corners(cell: Cell) -> Iterator[TrialSpec]:
             spec = ground.trial(ground.chosen(end))
         except ValidationError:  # the ends of two fields need not go together
             continue
-        if spec.id not in seen:
+        if spec.id not in seen and all(limit.excess(spec) <= 0 for limit in cell.constraints):
             seen.add(spec.id)
             yield spec
 
@@ -130,7 +134,12 @@ def _steps(spec: TrialSpec) -> int:
     return spec.training.epochs * -(-spec.data.train_count // spec.training.batch_size)
 
 
-def _share_asked(spec: TrialSpec) -> float:
-    """Which share of a first trial's images is of views that did not come up before: views are drawn evenly."""
-    views, epochs = spec.data.views, spec.training.epochs
-    return views * (1 - (1 - 1 / views) ** epochs) / epochs if views else 1.0
+def _share_asked(plan: Plan, cell: Cell) -> float:
+    """How many times a trial's images are asked for in all, by all trials of its teacher: views are drawn evenly."""
+    teacher, epochs, views = cell.base.teacher, cell.base.training.epochs, cell.base.data.views
+    if teacher is None or not cell.base.method.needs_teacher:
+        return 0.0
+    if views is None:
+        return 1.0
+    trials = sum(plan.runs(other) for other in plan.cells if other.base.teacher and other.base.teacher.id == teacher.id)
+    return views * (1 - (1 - 1 / views) ** (epochs * trials)) / epochs

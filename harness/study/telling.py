@@ -85,7 +85,7 @@ def print_forecast(forecasts: Iterable[CellForecast], console: Console, workers:
         total += one.seconds
     console.print(table)
     hours = total / 3600
-    money = f", {price * hours / workers:,.2f} at {price:g} an hour of the machine" if price is not None else ""
+    money = f", and costs {price * hours:,.2f} at {price:g} an hour of one" if price is not None else ""
     told = f"training takes {_duration(total)} on one device or core, {_duration(total / workers)} on {workers}{money}"
     console.print(Text(f"{told}; measured on {machine()}; evaluation and starts come on top"))
     return total

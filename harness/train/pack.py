@@ -63,9 +63,14 @@ class Member:
         return self.epoch == self.spec.training.epochs
 
     @property
+    def pauses(self) -> bool:
+        """Whether it is at the epoch where it pauses, or beyond: its checkpoint may be of a later leg."""
+        return self.until is not None and self.until < self.spec.training.epochs and self.epoch >= self.until
+
+    @property
     def is_done(self) -> bool:
-        """Whether it leaves the pack: finished, or at the epoch where it pauses."""
-        return self.is_finished or (self.until is not None and self.epoch >= self.until)
+        """Whether it leaves the pack: finished, or where it pauses."""
+        return self.is_finished or self.pauses
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def run_pack(
     pack = _Pack(members, data, device)
     try:
         for member in members:
-            yield from tuple(member.records)
+            yield from tuple(member.records[: member.until])
         leaving = {row: pack.left(row) for row, member in enumerate(pack.members) if member.is_done}
         yield from pack.parted(leaving)
         saved_at, last_save_took = time.perf_counter(), 0.0
@@ -104,6 +109,7 @@ def run_pack(
                 score = pack.score(row) if member.epoch + 1 == epochs or (member.epoch + 1) % due == 0 else None
                 if not all(abs(mean) < float("inf") for mean in found.values()) or (score and not score.is_finite):
                     leaving[row] = Left(member, pack.outcome(row, "diverged", None))
+                    member.saved_at = member.epoch  # a checkpoint of these weights would go on from no number
                     continue
                 member.records.append(_record(member, data, score, found, share))
                 if member.is_done:
@@ -230,7 +236,7 @@ class _Pack:
     def left(self, row: int, score: Score | None = None) -> Left:
         """A member that is done."""
         member = self.members[row]
-        if not member.is_finished:
+        if member.pauses:
             return Left(member, None)
         return Left(member, self.outcome(row, "completed", score or self.score(row)))
 

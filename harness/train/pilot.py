@@ -69,15 +69,17 @@ def fly(spec: TrialSpec, workshop: Workshop, together: int = 1) -> Pilot:
     """
     images = max(BATCHES * spec.training.batch_size, 2 * spec.data.classes)
     changes = {"data.train": min(images, spec.data.train_count), "training.epochs": EPOCHS}
+    changes["data.validation"] = min(images, spec.data.validation)
     if spec.teacher:
-        changes["teacher.training.epochs"] = 1
+        changes["teacher.training.epochs"] = EPOCHS if spec.purpose == "teacher" else 1
     short = spec.with_values(changes)
     steps = max(1, short.data.train_count // spec.training.batch_size)
     seeds = [short.model_copy(update={"seeds": Seeds.all(seed)}) for seed in range(together)]
     pack = [Assignment(one, "pilot", "pilot", packs=together > 1) for one in seeds]
     first, again = ([_completed(account) for account in _accounts(pack, workshop)] for _ in range(2))
     asked, kept = (min(epoch.seconds for epoch in accounts[0].epochs) / steps for accounts in (first, again))
-    resident = (spec.data.train_count - short.data.train_count) * torch.Size(spec.data.shape).numel()
+    left_out = (spec.data.train_count - short.data.train_count) * torch.Size(spec.data.shape).numel()
+    resident = 2 * left_out if spec.data.views else 0  # with their border; streamed images lie on disk
     peak = max(account.trial.peak_bytes or 0 for account in (*first, *again))
     return Pilot(together, peak + resident, kept, max(0.0, asked - kept))
 
@@ -91,8 +93,7 @@ def _completed(account: Account) -> Account:
     if not account.epochs:
         raise PilotError(
             f"what a trial takes could not be measured: one of {trial.student} by {trial.method} "
-            f"{trial.status} ({trial.error_class}: {trial.error_message}); mend that, or give "
-            f"`resources.gpus_per_trial` as a number"
+            f"{trial.status} ({trial.error_class}: {trial.error_message}); mend that"
         )
     return account
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
-from harness.analysis.cost import cost_summary, failures, origins, seeds_by_purpose
+import pandas as pd
+import pytest
+
+from harness.analysis.cost import cost_summary, failures, origins, predicted_and_spent, seeds_by_purpose
 from tests.records import PROVENANCE, confirmations, diverged, failed, frame, stopped, trial
 
 
@@ -45,3 +49,26 @@ def test_several_machines_are_told_apart(tmp_path: Path) -> None:
 def test_seeds_are_listed_by_purpose(tmp_path: Path) -> None:
     trials = [trial(seed=1), trial(seed=0), *confirmations({100: 0.9})]
     assert seeds_by_purpose(frame(trials, tmp_path)) == {"search": [0, 1], "confirmation": [100]}
+
+
+def predicted(**changes: object) -> pd.DataFrame:
+    row = {"arm": "ksan", "teacher": "resnet20-w16", "student": "resnet8-w4", "dataset": "digits"}
+    return pd.DataFrame([{**row, "is_varied": False, "trial_seconds": 4.0, **changes}])
+
+
+@pytest.mark.parametrize("teacher", ["resnet20-w16", None])
+def test_a_forecast_stands_beside_what_was_spent(teacher: str | None, tmp_path: Path) -> None:
+    trials = [replace(trial(seed=seed, seconds=5 + seed), teacher=teacher) for seed in range(2)]
+    named = replace(trials[0])
+    told = predicted(arm=named.arm, teacher=teacher, student=named.student, dataset=named.dataset)
+    (row,) = predicted_and_spent(frame(trials, tmp_path), told).to_dict("records")
+    assert (row["predicted"], row["actual"], row["trials"]) == (4.0, 5.5, 2)
+    assert row["ratio"] == 5.5 / 4
+    assert row["teacher"] == teacher
+
+
+def test_a_forecast_of_what_has_not_run_has_nothing_beside_it(tmp_path: Path) -> None:
+    (row,) = predicted_and_spent(frame([], tmp_path), predicted()).to_dict("records")
+    assert row["trials"] == 0
+    assert math.isnan(row["actual"])
+    assert predicted_and_spent(frame([trial()], tmp_path / "b"), predicted().head(0)).empty

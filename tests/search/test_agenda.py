@@ -174,6 +174,16 @@ def spent_after(hours: float, **changes: Any) -> dict[str, Any]:
     return {**WIDER, "search": {**WIDER["search"], "failures": 1, "budget": {"device_hours": hours}, **changes}}
 
 
+def test_what_failed_attempts_took_is_spent_after_a_restart_too(tmp_path: Path) -> None:
+    def costly(assignment: Assignment) -> TrialRecord:
+        return replace((broken if assignment.proposal == 1 else completed)(assignment), wall_seconds=360)
+
+    agenda = Agenda(planned(spent_after(100)), Store(tmp_path))
+    walk(agenda, costly)
+    again = Agenda(planned(spent_after(100)), Store(tmp_path))
+    assert again.meter.device_seconds == agenda.meter.device_seconds
+
+
 @pytest.mark.parametrize("ended", [5, 12])
 def test_when_the_device_hours_are_spent_what_runs_ends_and_confirmation_follows(ended: int, tmp_path: Path) -> None:
     store = Store(tmp_path)

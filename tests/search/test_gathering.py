@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,26 @@ def test_a_pack_that_ran_out_of_memory_runs_as_two_halves(tmp_path: Path) -> Non
     assert [assignment for half in halves for assignment in half] == list(pack)
     assert not made.store.attempts()
     assert made.slots is None
+
+
+def test_a_pack_that_breaks_after_a_rung_loses_no_leg_and_no_budget_takes_it_back(tmp_path: Path) -> None:
+    rungs = {"stopping": {"name": "halving", "rungs": [0.5, 1], "least": 2}, "budget": {"device_hours": 1}}
+    content = {**MANY, "search": {**MANY["search"], **rungs}, "arms": [SCRATCH]}
+    made = agenda(tmp_path, {**content, "training": {**MANY["training"], "epochs": 4}})
+    first_leg = made.next_pack() or ()
+    for one in first_leg:
+        made.ended(account(replace(completed(one), wall_seconds=400.0), one.until))
+    second_leg = made.next_pack() or ()
+    assert len(second_leg) > 1
+    made.ended(account(broken(second_leg[0])))
+    for one in second_leg[1:]:
+        made.ended(account(replace(completed(one), wall_seconds=600.0)))
+    assert made.meter.is_spent
+    (again,) = made.next_pack() or ()
+    assert again.id == second_leg[0].id
+    made.ended(account(replace(completed(again), wall_seconds=600.0)))
+    (record,) = [trial for trial in made.store.trials() if trial.trial_id == again.id]
+    assert (record.status, record.wall_seconds) == ("completed", 1000.0)
 
 
 def test_how_packs_come_to_be_changes_no_trial(tmp_path: Path) -> None:

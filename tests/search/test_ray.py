@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.record import EpochRecord
 from harness.search.agenda import Agenda
-from harness.search.ray_tune import RayRunner, WorkerSettings, _Source
+from harness.search.ray_tune import RETRIES, RayRunner, WorkerSettings, _Source
 from harness.store.parquet import Store
 from harness.study.plan import plan
-from harness.train.account import Places
+from harness.train.account import Assignment, Places
 from tests.conftest import FinishedRun
 from tests.faults.processes import HARNESS
 from tests.faults.processes import finished as ended
 from tests.search.inline import numbers
+from tests.search.made_up import account, completed
 from tests.studies import TINY, study, tiny
 
 
@@ -56,3 +59,27 @@ def test_what_tune_is_told_of_workers(finished: FinishedRun, tmp_path: Path) -> 
     source = _Source(Agenda(plan(study()), Store(tmp_path)))
     told = RayRunner(settings, 3, 0.0)._tuner(source, tmp_path, None)._local_tuner._tune_config
     assert (told.reuse_actors, told.max_concurrent_trials, told.scheduler) == (True, 3, None)
+
+
+def test_a_worker_that_is_lost_again_and_again_fails_no_trial_that_comes_further(tmp_path: Path) -> None:
+    agenda = Agenda(plan(study(tiny(resources__pack=1))), Store(tmp_path))
+    source = _Source(agenda)
+    for epoch in range(1, RETRIES + 4):
+        tune_id = str(epoch)
+        suggested = source.suggest(tune_id)
+        assert suggested is not None
+        (assignment,) = suggested["parcel"].pack
+        news = [replace(epoch_of(assignment), epoch=epoch, epochs=20)]
+        source.on_trial_result(tune_id, {"news": news})
+        source.on_trial_complete(tune_id, error=True)
+    assert agenda.is_running(assignment)
+    for again in range(RETRIES):
+        assert agenda.is_running(assignment)
+        assert source.suggest(f"still {again}") is not None
+        source.on_trial_complete(f"still {again}", error=True)
+    assert not agenda.is_running(assignment)  # it came no further
+
+
+def epoch_of(assignment: Assignment) -> EpochRecord:
+    (first, *_) = account(completed(assignment)).epochs
+    return first

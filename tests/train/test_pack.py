@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -141,6 +142,30 @@ def test_a_member_pauses_where_it_is_asked_to_and_goes_on_later(workshop: Worksh
     assert told.end(specs[1]).status == "completed"
     later = Told([Member(specs[0], None, place)], workshop)
     assert timeless(later.records[specs[0].id]) == timeless(pack(specs[:1], workshop).records[specs[0].id])
+
+
+@pytest.mark.parametrize("kept", [2, 3])
+def test_a_member_that_was_kept_beyond_its_rung_or_at_its_end_pauses_there_again(
+    kept: int, workshop: Workshop, tmp_path: Path
+) -> None:
+    """A run that was killed in a trial's second leg asks for the first one again."""
+    spec, place = small_trial(), Resumption(tmp_path / "kept.pt", every=0)
+    whole = Told([Member(spec, None, place)], workshop, stop_after=kept)
+    again = Told([Member(spec, None, place, until=1)], workshop)
+    assert again.ends == {spec.id: None}
+    assert again.records[spec.id] == whole.records[spec.id][:1]
+    later = Told([Member(spec, None, place)], workshop)
+    assert later.records[spec.id][:kept] == whole.records[spec.id]
+    assert state_digest(later.end(spec).student) == state_digest(pack([spec], workshop).end(spec).student)
+
+
+def test_weights_that_are_no_numbers_are_not_kept(workshop: Workshop, tmp_path: Path) -> None:
+    doomed = small_trial(KSAN(), training__learning_rate=10.0, training__clip=1e30)
+    told = Told([Member(doomed, workshop.side(doomed), Resumption(tmp_path / "kept.pt", every=0))], workshop)
+    assert told.end(doomed).status == "diverged"
+    if (tmp_path / "kept.pt").exists():
+        kept = torch.load(io.BytesIO((tmp_path / "kept.pt").read_bytes()[32:]))
+        assert all(weights.isfinite().all() for weights in kept["student"].values())
 
 
 def test_what_nothing_is_known_of_trains_by_itself() -> None:

@@ -401,11 +401,16 @@ def _reaches(trial: TrialRecord, assignment: Assignment) -> bool:
     return assignment.until is not None and trial.epochs_done >= assignment.until
 
 
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says besides `OutOfMemoryError`."""
+
+
 def is_out_of_memory(trial: TrialRecord) -> bool:
     """Whether a trial failed for want of memory, on a GPU or off it."""
     if trial.error_class in ("OutOfMemoryError", "MemoryError"):
         return True
-    return trial.error_class == "RuntimeError" and "can't allocate memory" in (trial.error_message or "")
+    is_torchs = trial.error_class in ("RuntimeError", "AcceleratorError")
+    return is_torchs and any(words in (trial.error_message or "") for words in _NO_MEMORY)
 
 
 def _summary(failures: Iterable[TrialRecord]) -> str:

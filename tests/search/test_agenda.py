@@ -251,6 +251,7 @@ def test_memory_that_is_short_off_the_gpu_counts_too() -> None:
     message = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
     assert is_out_of_memory(broken(assignment, RuntimeError(message)))
     assert is_out_of_memory(broken(assignment, MemoryError()))
+    assert is_out_of_memory(broken(assignment, RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling …")))
     assert not is_out_of_memory(broken(assignment))
 
 

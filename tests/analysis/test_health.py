@@ -68,6 +68,12 @@ def test_mixed_versions_and_uncommitted_changes_are_named(tmp_path: Path) -> Non
     assert "uncommitted changes" in told
 
 
+def test_that_some_trials_pack_and_others_never_do_is_no_mixture(tmp_path: Path) -> None:
+    alone = replace(PROVENANCE, packed=not PROVENANCE.packed)
+    trials = [trial(), *(replace(one, provenance=alone) for one in confirmations(SEEDS))]
+    assert "differ in" not in warnings(checks(trials, tmp_path))
+
+
 def test_a_teacher_below_its_published_accuracy_is_named(tmp_path: Path) -> None:
     kind = {"purpose": "teacher", "arm": "teacher", "teacher": None, "proposal": None, "student": "resnet56-w16"}
     weak = replace(trial(**kind, validation=0.68), dataset="cifar100")  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,14 @@ import psutil
 import yaml
 
 from harness.record import TrialRecord
-from harness.store.parquet import Store
+from harness.store.live import read_live
+from harness.store.parquet import Store, now
 
 BIN = Path(sys.executable).parent
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
 VICTIMS = ("driver", "worker", "worker", "node")
 IN_FULL_SWING = 0.8
-"""The share of kills that wait until trials run; the others may find a driver or a node that is starting."""
+"""The share of kills that wait until trials train; the others may find a driver or a node that is starting."""
 PASSING = {"attempt", "train_seconds", "wall_seconds", "started_at", "finished_at", "peak_bytes", "latency"}
 """What two runs of one trial need not share."""
 QUICK: dict[str, Any] = {
@@ -166,13 +168,14 @@ def disturbed(study: str, runs: Path, cluster: Cluster, kills: int, rng: random.
     driver = search(study, runs, *line)
     store = Store(runs / Path(study).stem)
     on_disk: dict[str, bytes] = {}
+    since = now()
     try:
         while True:
             if tally.kills.total() >= kills:
                 is_over = _ends_within(driver, 900)
             else:
                 if rng.random() < IN_FULL_SWING:
-                    _await_workers(driver, cluster)
+                    _await_training(driver, store, since)
                 is_over = _ends_within(driver, rng.uniform(0.2, 5))
             if is_over:
                 if driver.returncode:
@@ -193,6 +196,7 @@ def disturbed(study: str, runs: Path, cluster: Cluster, kills: int, rng: random.
                     rng.choice(workers).kill()
             else:
                 continue  # none runs a trial yet
+            since = now()
             tally.kills[victim] += 1
             print(f"kill {tally.kills.total()}: {victim}, {len(on_disk)} trials on disk", flush=True)
     finally:
@@ -202,9 +206,13 @@ def disturbed(study: str, runs: Path, cluster: Cluster, kills: int, rng: random.
     return store
 
 
-def _await_workers(driver: subprocess.Popen[bytes], cluster: Cluster) -> None:
-    until = time.monotonic() + 60
-    while driver.poll() is None and not cluster.workers() and time.monotonic() < until:
+def _await_training(driver: subprocess.Popen[bytes], store: Store, since: datetime) -> None:
+    """Waits until a trial has trained an epoch, by what its driver said after the last kill."""
+    until = time.monotonic() + 90
+    while driver.poll() is None and time.monotonic() < until:
+        live = read_live(store.root)
+        if live and live.updated_at > since and any(one.epoch for one in live.running):
+            return
         time.sleep(0.1)
 
 
@@ -244,6 +252,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--study", default="digits_resnet")
     parser.add_argument("--quick", action="store_true", help="a study of seconds and 4 kills")
+    parser.add_argument("--peace", type=Path, help="an undisturbed run of the study that is there already")
     options = parser.parse_args()
     kills = options.kills or (4 if options.quick else 50)
     folder = Path(tempfile.mkdtemp(prefix="chaos"))
@@ -252,10 +261,11 @@ def main() -> None:
         study = str(folder / "quick.yaml")
         Path(study).write_text(yaml.safe_dump(QUICK), encoding="utf-8")
     tally, rng, rounds = Tally(), random.Random(options.seed), 0
-    quiet = search(study, folder / "peace", *(["--runner", "inline"] if options.quick else []))
-    if quiet.wait():
-        sys.exit(f"the undisturbed run failed; see {folder}/peace.log")
-    peace = Store(folder / "peace" / Path(study).stem)
+    peace = Store(options.peace or folder / "peace" / Path(study).stem)
+    if options.peace is None:
+        quiet = search(study, folder / "peace", *(["--runner", "inline"] if options.quick else []))
+        if quiet.wait():
+            sys.exit(f"the undisturbed run failed; see {folder}/peace.log")
     cluster = Cluster(folder)
     try:
         while tally.kills.total() < kills:

@@ -21,8 +21,8 @@ from harness.analysis.statistics import CONFIDENCE, estimate, t_quantile
 POINT = 0.01
 WIDEST = 0.8 * POINT
 """However much seeds spread, a claim that is off by a whole point is refused: some rows spread by more than that."""
-ELSEWHERE = 0.001
-"""The share of images whose class another kind of device may round to another one, the weights being the same."""
+ELSEWHERE = 1000
+"""Of so many images another kind of device may round the class of one to another; of fewer, of one too."""
 _SURROUNDINGS = ["harness", "python", "torch", "machine", "device", "threads", "commit"]
 
 
@@ -98,7 +98,7 @@ class Finding:
     said: str
 
 
-def rescored(repeated: Sequence[Repeated]) -> Finding:
+def rescored(repeated: Sequence[Repeated], images: int) -> Finding:
     """Level 1: the stored students score what their row claims.
 
     Exactly on the same kind of device; elsewhere all but one image in a thousand, for which rounding can decide.
@@ -107,7 +107,12 @@ def rescored(repeated: Sequence[Repeated]) -> Finding:
     strange = [one.seed for one in repeated if not one.same_weights]
     if strange:
         return Finding(False, drift, f"the student of seed {strange[0]} is not the one that was recorded")
-    off = [one for one in repeated if abs(one.again - one.claimed) > (0 if one.same_place else ELSEWHERE)]
+    off = [
+        one
+        for one in repeated
+        if abs(round(one.again * images) - round(one.claimed * images))
+        > (0 if one.same_place else max(1, images // ELSEWHERE))
+    ]
     if off:
         said = f"seed {off[0].seed}: {off[0].claimed:.4f} is claimed and {off[0].again:.4f} is what its student scores"
         return Finding(False, drift, said)

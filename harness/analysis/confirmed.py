@@ -51,8 +51,9 @@ def confirmed_rows(trials: pd.DataFrame) -> pd.DataFrame:
     confirmations = stamped[stamped["purpose"] == "confirmation"]
     is_finalist = stamped["config_id"].isin(confirmations["config_id"].unique())
     searched = full_length(stamped[is_finalist & (stamped["purpose"] == "search")])
+    own = ["study", "config_id", *COMPARABLE[1:]]
     rows = [
-        _row(members, searched[searched["config_id"] == key["config_id"]])
+        _row(members, searched[(searched[own] == [key[name] for name in own]).all(axis=1)])
         for key, members in groups(confirmations, ["study", *CELL, "config_id", *COMPARABLE[1:]])
         if len(_read_on_test(members))
     ]

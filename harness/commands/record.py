@@ -61,6 +61,8 @@ def verify(
         from harness.report.integrity import faults
         from harness.report.record import read_record
 
+        if not reports.is_dir():
+            raise MissingError(f"{reports}: is no folder, so there is nothing to verify; `harness publish` makes it")
         console = Console()
         found = faults(reports)
         for fault in found:
@@ -68,7 +70,7 @@ def verify(
         if found:
             raise typer.Exit(1)
         record = read_record(reports)
-        asked = [record.row(row)] if row else [one for _, one in record.rows.iterrows()]
+        asked = [record.row(row)] if row is not None else [one for _, one in record.rows.iterrows()]
         told_of = f"{len(record.studies)} published, {counted(len(record.rows), 'row')}"
         console.print(Text(f"{reports}: {told_of}; every file, record and page is as it was published", "green"))
         if level:

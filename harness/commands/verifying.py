@@ -16,7 +16,7 @@ from harness.analysis.wording import points
 from harness.record import TrialRecord
 from harness.report.record import Record
 from harness.report.record_pages import write_pages
-from harness.search.verification import Again, score_again, train_anew
+from harness.search.verification import Again, AlteredRecordError, score_again, train_anew
 from harness.store.parquet import Store
 from harness.store.verified import Verification, note_verified
 from harness.train.account import machine
@@ -36,19 +36,21 @@ def verify_rows(
     A row that level 1 refuses is not trained again. Teachers are trained once for all rows.
     """
     holds = True
-    with tempfile.TemporaryDirectory() as cache:
-        for row in rows:
-            trials = _confirmations(reports, row)
-            shipped = [trial for trial in trials if _weights(reports, row, trial).exists()]
-            console.print(Text(f"{row['config_id']} ({row['arm']} on {row['student']}, {row['study']})", "bold"))
-            found = _at_level_1(reports, row, shipped, data_root)
-            _note(record, reports, row, 1, found, shipped, console)
-            if level == 2 and (found is None or found.holds):
-                again = trials[:seeds]
-                found = _at_level_2(row, again, Path(cache), data_root)
-                _note(record, reports, row, 2, found, again, console)
-            holds &= found is None or found.holds
-    write_pages(reports)
+    try:
+        with tempfile.TemporaryDirectory() as cache:
+            for row in rows:
+                trials = _confirmations(reports, row)
+                shipped = [trial for trial in trials if _weights(reports, row, trial).exists()]
+                console.print(Text(f"{row['config_id']} ({row['arm']} on {row['student']}, {row['study']})", "bold"))
+                found = _at_level_1(reports, row, shipped, data_root)
+                _note(record, reports, row, 1, found, shipped, console)
+                if level == 2 and (found is None or found.holds):
+                    again = trials[:seeds]
+                    found = _at_level_2(row, again, Path(cache), data_root)
+                    _note(record, reports, row, 2, found, again, console)
+                holds &= found is None or found.holds
+    finally:
+        write_pages(reports)  # they say what was found, also where the next row could not be looked at
     return holds
 
 
@@ -65,19 +67,28 @@ def _weights(reports: Path, row: pd.Series, trial: TrialRecord) -> Path:
 
 def _at_level_1(reports: Path, row: pd.Series, trials: Sequence[TrialRecord], data_root: Path) -> Finding | None:
     """None where none of the row's students is small enough to be shipped."""
-    found = [(trial, score_again(trial, _weights(reports, row, trial), data_root)) for trial in trials]
-    return _refused(row, found) or rescored([_repeated(*one) for one in found]) if found else None
+    try:
+        found = [(trial, score_again(trial, _weights(reports, row, trial), data_root)) for trial in trials]
+    except AlteredRecordError as error:
+        return Finding(False, 0.0, str(error))
+    again = [_repeated(*one) for one in found]
+    return _refused(row, found) or rescored(again, int(row["test_images"])) if found else None
 
 
 def _at_level_2(row: pd.Series, trials: Sequence[TrialRecord], cache: Path, data_root: Path) -> Finding:
-    found = [(trial, train_anew(trial, cache, data_root)) for trial in trials]
+    try:
+        found = [(trial, train_anew(trial, cache, data_root)) for trial in trials]
+    except AlteredRecordError as error:
+        return Finding(False, 0.0, str(error))
     claimed = list(row["accuracies"].values())
     return _refused(row, found) or retrained([_repeated(*one) for one in found], claimed)
 
 
 def _refused(row: pd.Series, found: Sequence[tuple[TrialRecord, Again]]) -> Finding | None:
-    """What makes every comparison idle: other data, or no accuracy at all."""
+    """What makes every comparison idle: other data, no accuracy at all, or a record that says what is not so."""
     for trial, again in found:
+        if again.strange:
+            return Finding(False, 0.0, again.strange)
         if again.accuracy is None:
             return Finding(False, 0.0, f"seed {trial.seed} came to no accuracy: {again.said}")
         if again.data_fingerprint != row["data_fingerprint"]:

@@ -67,6 +67,8 @@ def decoded(content: bytes, where: str, channels: int | None) -> Tensor:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.mode in DEEP:
                 raise DataError(f"{where} has more than 8 bits a channel ({image.mode}); convert it to 8")
+            if image.format == "PNG" and content[24] > 8:  # Pillow cuts colours of 16 bits to 8
+                raise DataError(f"{where} has {content[24]} bits a channel; convert it to 8")
             if image.format == "PNG" and b"IEND" not in content:  # Pillow lets the end be missing
                 raise ValueError("it ends too early")
             mode = MODES[channels] if channels else PLAIN.get(image.mode, image.mode)

@@ -236,9 +236,9 @@ class ListedDataset(Dataset, Placed, ABC):
         self._check()
         digest = self._verified()
         listed = self.listing(part)
-        if self.stream:
-            return listed.packed(digest, root / "packed" / f"{digest}-{part}")
         settings = self.identity(without=(*Dataset.model_fields, *Placed.model_fields))
+        if self.stream:  # which column holds the images is a setting too
+            return listed.packed(digest, root / "packed" / content_id([digest, part, settings]))
         # Another version of Pillow may round a JPEG's pixels differently.
         key = content_id([digest, part, settings, PIL.__version__])
         return decoded_images(listed.encoded(digest), self.shape, self._conversion, root, key)

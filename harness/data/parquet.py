@@ -68,6 +68,12 @@ class Parquet(ListedDataset):
         for pattern in (asked,) if asked else PATTERNS[part]:
             for below in ("", "data/", "*/"):
                 if files := _matching(root, below, pattern, setting):
+                    if below == "*/" and len({path.parent for path in files}) > 1:
+                        folders = sorted({printable(path.parent.name) for path in files})
+                        raise DataError(
+                            f"{self.path} holds several data sets ({', '.join(folders)}); name one's folder as `path`, "
+                            f"or its files with `{setting}`"
+                        )
                     return files
         there = ", ".join(sorted(printable(path.name) for path in root.iterdir())[:8]) or "nothing"
         raise MissingError(
@@ -211,7 +217,13 @@ def _listed(stamps: tuple[tuple[Path, int, int], ...], image: str | None, label:
                         f"{printable(path)} has its {setting}s in the column {column}, and {printable(files[0])} in "
                         f"{chosen[setting]}; give both columns one name, or name it with `{setting}`"
                     )
-            classes = classes or _class_names(schema, chosen["label"])
+            named = _class_names(schema, chosen["label"])
+            if named and classes and named != classes:
+                raise DataError(
+                    f"{printable(path)} names its classes otherwise than the files before it; labels of one data set "
+                    f"mean the same in all of its files"
+                )
+            classes = classes or named
             pieces.append(_labels(path, file, chosen["label"]))
         starts.append(starts[-1] + len(pieces[-1]))
     return Table(files, np.concatenate(pieces), classes, chosen["image"], tuple(starts[:-1]))

@@ -45,6 +45,10 @@ class AT(Transfer):
         return self.taps
 
     @property
+    def needs_positions(self) -> bool:
+        return True
+
+    @property
     def target_settings(self) -> list[object]:
         return [self.power, self.over_channels]
 

@@ -157,6 +157,11 @@ class Method(Spec, ABC):
         return True
 
     @property
+    def needs_positions(self) -> bool:
+        """Whether it compares where a map is active, which a map of one position cannot tell."""
+        return False
+
+    @property
     def tapped(self) -> Taps | None:
         """The taps that this method reads in both networks, as a wish; None for none."""
         return None

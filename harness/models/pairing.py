@@ -70,6 +70,12 @@ class PairedTap:
         return self.student if self.student == self.teacher else f"{self.student}={self.teacher}"
 
     @property
+    def common_size(self) -> tuple[int, int]:
+        """The smaller of the two heights and of the two widths."""
+        (_, *ours), (_, *theirs) = self.student_shape, self.teacher_shape
+        return min(ours[0], theirs[0]), min(ours[1], theirs[1])
+
+    @property
     def is_resized(self) -> bool:
         """Whether the maps differ in height or width."""
         return self.student_shape[1:] != self.teacher_shape[1:]

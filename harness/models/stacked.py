@@ -35,9 +35,14 @@ def can_stack(module: nn.Module) -> bool:
             return False
         if isinstance(layer, nn.Conv2d) and not _is_plain(layer):
             return False
-        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and not (layer.affine and layer.track_running_stats):
+        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and not _is_usual(layer):
             return False
     return True
+
+
+def _is_usual(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> bool:
+    """Whether a normalisation has what is stacked; without a momentum it takes the mean of all passes."""
+    return layer.affine and layer.track_running_stats and layer.momentum is not None
 
 
 def _is_plain(layer: nn.Conv2d) -> bool:

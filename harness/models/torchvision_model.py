@@ -70,6 +70,8 @@ class Torchvision(Foreign):
 
     def build(self, channels: int, classes: int) -> nn.Module:
         network = self._made(classes)
+        if channels == 3 and self.weights is not None and hasattr(network, "transform_input"):
+            network.__dict__["transform_input"] = True  # such weights take images of another spread
         if channels != 3:
             path, conv = _first_convolution(network)
             network.set_submodule(path, _for_channels(conv, channels))

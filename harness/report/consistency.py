@@ -70,6 +70,7 @@ def _misspoken(trial: TrialRecord) -> Iterator[str]:
         "method": (trial.method, _at(spec, "method", "name", trial.method)),
         "data set": (trial.dataset, _at(spec, "data", "name", trial.dataset)),
         "seed": (trial.seed, _at(spec, "seeds", "student", trial.seed)),
+        "epochs": (trial.epochs, _at(spec, "training", "epochs", trial.epochs) if trial.epochs else 0),
     }
     for name, (ours, theirs) in said.items():
         if ours != theirs:
@@ -121,7 +122,9 @@ def study_faults(folder: Path, name: str, attempts: Sequence[TrialRecord]) -> It
     others = sorted({trial.study for trial in attempts} - {name} - {str(frozen.get("name"))})
     yield from (f"its records are of the study {other}" for other in others)
     yield from _edited(asked, frozen)
+    yield from _cut_short(asked, frozen)
     yield from _missing_seeds(frozen, attempts)
+    yield from _missing_rows(frozen, attempts)
 
 
 def _edited(asked: Mapping[str, Any], frozen: Mapping[str, Any]) -> Iterator[str]:
@@ -130,6 +133,37 @@ def _edited(asked: Mapping[str, Any], frozen: Mapping[str, Any]) -> Iterator[str
     for path, value in leaves(asked):
         if path in resolved and path.rpartition(".")[2] not in _PLACES and resolved[path] != value:
             yield f"{path} is {value!r}, and the study was run with {resolved[path]!r} (study.json)"
+
+
+def _cut_short(asked: Mapping[str, Any], frozen: Mapping[str, Any]) -> Iterator[str]:
+    """What the study as written has more of than the study as resolved."""
+    yield from (f"{name} is not in study.json" for name in asked if name not in frozen)
+    for name in ("pairs", "arms"):
+        ours, theirs = (len(of.get(name, ())) for of in (asked, frozen))
+        if ours != theirs:
+            yield f"{name} are {ours}, and the study was run with {theirs} (study.json)"
+    seeds = [(of.get("confirm") or {}).get("seeds") for of in (asked, frozen)]
+    if seeds[0] is not None and seeds[0] != seeds[1]:
+        yield f"confirm.seeds is {seeds[0]!r}, and the study was run with {seeds[1]!r} (study.json)"
+
+
+def _missing_rows(frozen: Mapping[str, Any], attempts: Sequence[TrialRecord]) -> Iterator[str]:
+    """Each arm's search that came to an end has a finalist; a search over students has one of any of them."""
+    varied = {
+        arm.get("label") or arm["method"]["name"]
+        for arm in frozen.get("arms", ())
+        if any(path.startswith("student.") for path in {**(frozen.get("space") or {}), **(arm.get("space") or {})})
+    }
+    searched, confirmed = (
+        {
+            (one.dataset, one.arm, one.teacher or "", "any" if one.arm in varied else one.student)
+            for one in _last(attempts)
+            if one.purpose == purpose and (purpose == "confirmation" or one.epochs_done == one.epochs)
+        }
+        for purpose in ("search", "confirmation")
+    )
+    for dataset, arm, _, student in sorted(searched - confirmed):
+        yield f"no row of {arm} on {student} ({dataset}) was confirmed, though it was searched to the end"
 
 
 def _missing_seeds(frozen: Mapping[str, Any], attempts: Sequence[TrialRecord]) -> Iterator[str]:

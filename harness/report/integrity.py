@@ -86,8 +86,14 @@ def folder_faults(folder: Path) -> list[Fault]:
     except UNREADABLE as error:
         return [*found, Fault(str(folder / TRIALS), f"cannot be read: {error}")]
     found += _cut(folder / TRIALS, _record_faults(attempts, epochs, seal))
-    found += _cut(folder / TRIALS, trial_faults(folder, attempts, epochs))
-    found += _cut(folder / "study.yaml", study_faults(folder, seal.study, attempts))
+    for path, check in (
+        (folder / TRIALS, trial_faults(folder, attempts, epochs)),
+        (folder / "study.yaml", study_faults(folder, seal.study, attempts)),
+    ):
+        try:
+            found += _cut(path, check)
+        except (*UNREADABLE, AttributeError) as error:
+            found.append(Fault(str(path), f"cannot be read: {error}"))
     found += _verified_faults(folder, attempts)
     return found or [*_report_faults(folder, seal)]
 
@@ -172,14 +178,15 @@ def _report_faults(folder: Path, seal: Seal) -> Iterator[Fault]:
 
 
 def _page_faults(reports: Path) -> Iterator[Fault]:
-    if not published_folders(reports):
+    made = pages(read_record(reports))
+    if not published_folders(reports) and not any((reports / name).exists() for name in made):
         return
-    for name, gives in pages(read_record(reports)).items():
+    for name, gives in made.items():
         path = reports / name
         if not path.exists():
             yield Fault(str(path), "is missing; `harness publish` writes it")
             continue
-        said = path.read_text(encoding="utf-8")
+        said = path.read_text(encoding="utf-8", errors="replace")
         if said != gives:
             yield Fault(str(path), "line " + _first_difference(said.splitlines(), gives.splitlines()))
 

@@ -22,6 +22,7 @@ from harness.store.parquet import Store
 from harness.store.published import (
     RAN_ON,
     REPORT,
+    VERIFIED,
     WRITTEN_BY,
     libraries,
     published_folders,
@@ -78,6 +79,8 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
             raise UnpublishableError(
                 f"{run_folder} is not fit to be published: " + "; ".join(fault.said for fault in wrong[:5])
             )
+        if (reports / name / VERIFIED).is_file():  # what was found of this very record stays, a refusal above all
+            shutil.copyfile(reports / name / VERIFIED, folder / VERIFIED)
         _note_level_0(folder, day)
     write_pages(reports)
     return reports / name

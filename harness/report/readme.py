@@ -76,9 +76,10 @@ def _study(study: PublishedStudy) -> Iterator[str]:
 
 def _cost(trials: pd.DataFrame) -> str:
     machines = sorted({origin["machine"] for origin in trials["provenance"] if isinstance(origin, dict)})
-    lost = int(trials["status"].isin(["failed", "diverged"]).sum())
+    last = trials.sort_values("attempt", kind="stable").drop_duplicates("trial_id", keep="last")
+    lost = int(last["status"].isin(["failed", "diverged"]).sum())
     spent = duration(float(trials["train_seconds"].sum()))
-    return f"{counted(len(trials), 'trial')} ({lost} failed or diverged), {spent} of training on {', '.join(machines)}"
+    return f"{counted(len(last), 'trial')} ({lost} failed or diverged), {spent} of training on {', '.join(machines)}"
 
 
 COLUMNS = ("rank", "", "student", "arm", "test, %", "seeds", "params", "MACs", "tuned", "looks", "verified", "row")

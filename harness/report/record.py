@@ -82,7 +82,7 @@ class Record:
         study, _, digits = asked.rpartition("/")
         if len(digits) < SHORTEST_PREFIX:
             raise UserError(f"{asked or 'nothing'} is too short to name a row; give at least {SHORTEST_PREFIX} digits")
-        rows = self.rows[self.rows["study"] == study] if study else self.rows
+        rows = self.rows[self.rows["study"] == study] if study and len(self.rows) else self.rows
         found = [row for _, row in rows.iterrows() if any(id.startswith(digits) for id in self._ids(row))]
         if len(found) == 1:
             return found[0]

@@ -134,13 +134,19 @@ class Sampling:
                 return self._proposal(trial, values, spec)
             if trial:
                 self._refuse(trial, spec)
+        refused = ""
         for values in self._grid or ():
             try:
                 spec = self.ground.trial(values)
             except ValidationError:
                 continue
-            if not self._violates(spec) and spec.id not in self._proposed:
+            refusal = self._violates(spec)
+            if not refusal and spec.id not in self._proposed:
                 return self._proposal(self._enqueued(values), values, spec)
+            refused = refusal or refused
+        if refused and not self._count:
+            message = f"no point of its grid can be trained; the last for {refused}"
+            raise SpecError([Problem(self.cell.label, None, "", message)])
         return None
 
     def _drawn(self) -> Proposal | None:

@@ -5,18 +5,21 @@ What is found here is only measured; whether it bears out the claim is for `anal
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from harness.record import Provenance, TrialRecord
 from harness.search.reproduce import train_again
 from harness.source import MissingError
-from harness.train.account import provenance, recorded_spec
+from harness.train.account import follows_from, provenance, recorded_spec
 from harness.train.evaluate import evaluate
 from harness.train.seeds import make_repeatable, state_digest
 from harness.train.students import stored_student
+from harness.train.trial import TrialSpec
 from harness.train.workshop import Workshop
 
 _PLACE = ("python", "torch", "machine", "device", "threads")
@@ -34,21 +37,28 @@ class Again:
     data_fingerprint: str
     said: str = ""
     """Why it came to no accuracy."""
+    strange: str = ""
+    """What the record says, and is otherwise."""
+
+
+class AlteredRecordError(MissingError):
+    """A record, or a stored student, that is not what its ids name; the message says which."""
 
 
 def score_again(record: TrialRecord, weights: Path, data_root: Path) -> Again:
     """Level 1: the test accuracy of a confirmation's stored student, on the kind of device that it was trained on.
 
-    Where there is no GPU, the CPU scores a GPU's student too. Raises `MissingError` for a record whose spec is
-    another's, for weights that do not fit, and for data that are not here.
+    Where there is no GPU, the CPU scores a GPU's student too. Raises `AlteredRecordError` for a record whose spec is
+    another's and for weights that do not fit, and `MissingError` for data that are not here.
     """
-    spec = recorded_spec(record)
-    if spec is None:
-        raise MissingError(f"the spec in the record {record.trial_id} is not the one that its ids name")
+    spec = _own_spec(record)
     of_gpu = record.provenance is not None and record.provenance.device != "cpu"
     device = torch.device("cuda" if of_gpu and torch.cuda.is_available() else "cpu")
     make_repeatable(record.provenance.threads if record.provenance else 1)
-    network = stored_student(spec, weights).to(device)
+    try:
+        network = stored_student(spec, weights).to(device)
+    except MissingError as error:
+        raise AlteredRecordError(str(error)) from error
     workshop = Workshop(data_root, Path("unused"), device)
     fingerprint = workshop.data(spec.data).fingerprint
     score = evaluate(network, workshop.test(spec))
@@ -57,19 +67,42 @@ def score_again(record: TrialRecord, weights: Path, data_root: Path) -> Again:
         same_weights=state_digest(network) == record.student_digest,
         same_place=_is_same_place(record.provenance, provenance(device, fingerprint)),
         data_fingerprint=fingerprint,
+        strange=_otherwise(record, {**follows_from(spec), "test_images": score.images}),
     )
 
 
+def _own_spec(record: TrialRecord) -> TrialSpec:
+    spec = recorded_spec(record)
+    if spec is None:
+        raise AlteredRecordError(f"the spec in the record {record.trial_id} is not the one that its ids name")
+    return spec
+
+
+def _otherwise(record: TrialRecord, is_so: Mapping[str, Any]) -> str:
+    """The first field in which a record is not what it must be, in words; "" where there is none."""
+    for name, value in is_so.items():
+        if getattr(record, name) != value:
+            return f"seed {record.seed}: {name.replace('_', ' ')} is {getattr(record, name)} in the record, not {value}"
+    return ""
+
+
 def train_anew(record: TrialRecord, cache: Path, data_root: Path) -> Again:
-    """Level 2: a confirmation trained from nothing, its teacher too unless `cache` holds one that was trained again."""
+    """Level 2: a confirmation trained from nothing, its teacher too unless `cache` holds one that was trained again.
+
+    Raises `MissingError` where it cannot be trained here, for whatever reason: that says nothing of the record.
+    """
+    spec = _own_spec(record)
     again = train_again(record, cache, data_root, fresh=False)
+    if again.status == "failed":
+        raise MissingError(f"seed {record.seed} could not be trained here: {again.error_class}: {again.error_message}")
     fingerprint = again.provenance.data_fingerprint if again.provenance else ""
     return Again(
         accuracy=again.test_accuracy,
         same_weights=again.student_digest is not None and again.student_digest == record.student_digest,
         same_place=_is_same_place(record.provenance, again.provenance),
         data_fingerprint=fingerprint,
-        said=again.error_message or again.status,
+        said=again.status,
+        strange=_otherwise(record, {**follows_from(spec), "test_images": again.test_images}),
     )
 
 

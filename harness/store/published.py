@@ -147,4 +147,5 @@ def read_seal(folder: Path) -> Seal:
 
 def published_folders(reports: Path) -> list[Path]:
     """The published studies below a folder, in order of their names."""
-    return sorted(path.parent for path in reports.glob(f"*/{PROVENANCE}"))
+    found = (path.parent for path in reports.glob(f"*/{PROVENANCE}"))
+    return sorted(folder for folder in found if not folder.name.startswith("."))

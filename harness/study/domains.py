@@ -176,8 +176,13 @@ class FloatRange(_Range):
     step: float | None = Field(default=None, gt=0)
 
     def extremes(self) -> tuple[Value, ...]:
-        """Values whose validity speaks for the whole domain."""
-        return self.bounds
+        """Values whose validity speaks for the whole domain: few steps are all tried, and else one in between, which a
+        field of whole numbers refuses."""
+        low, high = self.bounds
+        if self.count is not None and self.count <= FEW:
+            return tuple(self.values())
+        between = low + self.step if self.step else low + (3 - 5**0.5) / 2 * (high - low)
+        return low, between, high
 
     @property
     def count(self) -> int | None:
@@ -206,8 +211,9 @@ class IntRange(_Range):
     step: int = Field(default=1, ge=1)
 
     def extremes(self) -> tuple[Value, ...]:
-        """All values where they are few (some fields refuse values in between), else the bounds."""
-        return tuple(self.values()) if self.count <= FEW else self.bounds
+        """All values where they are few (some fields refuse values in between), else the bounds and one step."""
+        low, high = self.bounds
+        return tuple(self.values()) if self.count <= FEW else (low, low + self.step, high)
 
     @property
     def count(self) -> int:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
@@ -334,23 +334,33 @@ def failed(assignment: Assignment, error: BaseException, started: datetime) -> T
     )
 
 
+def follows_from(spec: TrialSpec) -> dict[str, Any]:
+    """What of a record follows from its trial's spec alone."""
+    teacher = spec.teacher if spec.method.needs_teacher else None
+    weight = size(spec.student, spec.data.shape, spec.data.classes)
+    return {
+        "purpose": spec.purpose,
+        "trial_id": spec.id,
+        "config_id": spec.config_id,
+        "method": spec.method.name,
+        "dataset": spec.data.name,
+        "teacher": teacher.network.label if teacher else None,
+        "student": spec.student.label,
+        "teacher_id": teacher_trial(teacher, spec.data).id if teacher else None,
+        "seed": spec.seeds.student,
+        "epochs": spec.training.epochs if spec.has_epochs else 0,
+        "params": weight.params,
+        "macs": weight.macs,
+    }
+
+
 def _blank(assignment: Assignment, started: datetime) -> TrialRecord:
     """What is known of a trial before it runs, as the record of one that failed at once."""
     spec = assignment.spec
-    teacher = spec.teacher if spec.method.needs_teacher else None
-    weight = size(spec.student, spec.data.shape, spec.data.classes)
     return TrialRecord(
+        **follows_from(spec),
         study=assignment.study,
-        purpose=spec.purpose,
-        trial_id=spec.id,
-        config_id=spec.config_id,
         arm=assignment.arm,
-        method=spec.method.name,
-        dataset=spec.data.name,
-        teacher=teacher.network.label if teacher else None,
-        student=spec.student.label,
-        teacher_id=teacher_trial(teacher, spec.data).id if teacher else None,
-        seed=spec.seeds.student,
         proposal=assignment.proposal,
         point=assignment.point,
         spec=spec.model_dump_json(),
@@ -361,15 +371,12 @@ def _blank(assignment: Assignment, started: datetime) -> TrialRecord:
         stopped_because=None,
         attempt=assignment.attempt,
         epochs_done=0,
-        epochs=spec.training.epochs if spec.has_epochs else 0,
         validation_accuracy=None,
         validation_loss=None,
         validation_images=0,
         test_accuracy=None,
         test_loss=None,
         test_images=0,
-        params=weight.params,
-        macs=weight.macs,
         latency=None,
         peak_bytes=None,
         train_seconds=0.0,

@@ -28,6 +28,7 @@ from harness.data.served import Split
 from harness.files import replacing, write_text_whole
 from harness.record import TrialRecord
 from harness.source import MissingError, UserError
+from harness.store.weights import weights_digest
 from harness.train.account import recorded_spec
 from harness.train.model_card import model_card
 from harness.train.students import stored_student
@@ -87,11 +88,16 @@ def export(record: TrialRecord, weights: Path, to: Path, data_root: Path) -> Agr
     spec = recorded_spec(record)
     if spec is None:
         raise MissingError(f"the spec in the record {record.trial_id} is not the one that its ids name")
+    if weights_digest(weights) != record.student_digest:
+        raise MissingError(
+            f"{weights} holds other weights than trial {record.trial_id} recorded (it ran again elsewhere, or the file "
+            f"was changed); export it from the folder in which it was trained"
+        )
     validation = Workshop(data_root, Path("unused"), torch.device("cpu")).data(spec.data).validation
     standard = validation.standard
     network = FromPixels(stored_student(spec, weights), standard.mean, standard.spread).eval()
     to.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(weights, to / "model.safetensors")
+    (to / "model.onnx").unlink(missing_ok=True)
     with replacing(to / "model.onnx") as temporary:
         _write_onnx(network, spec.data.shape, temporary)
         agreement = _compared(network, temporary, validation)
@@ -100,6 +106,7 @@ def export(record: TrialRecord, weights: Path, to: Path, data_root: Path) -> Agr
                 f"the ONNX student says the same class of {agreement.same_class} of {agreement.images} validation "
                 f"images and its logits are up to {agreement.farthest:.2g} spreads off: it was not kept"
             )
+    shutil.copyfile(weights, to / "model.safetensors")
     config: dict[str, Any] = {
         "student": spec.student.model_dump(mode="json"),
         "classes": spec.data.classes,

@@ -102,7 +102,10 @@ class TrialSpec(Spec):
             if not any(weight > 0 for weight in self.weights_in(epoch).values()):
                 when = f" in epoch {epoch + 1}" if any(self.method.loss_weights.values()) else ""
                 raise ValueError(f"every loss of {name} has the weight 0{when}; nothing would be learnt")
-        _ = self.taps
+        taps = self.taps
+        if taps and self.method.needs_positions and all(tap.common_size == (1, 1) for tap in taps):
+            at = ", ".join(tap.name for tap in taps)
+            raise ValueError(f"the method {name} compares where maps are active, and at {at} they have one position")
 
     @property
     def taps(self) -> tuple[PairedTap, ...]:

@@ -61,23 +61,23 @@ def again(claimed: float, found: float, weights: bool = True, place: bool = True
 
 
 def test_a_student_that_scores_what_is_claimed_holds() -> None:
-    assert rescored([again(0.95, 0.95), again(0.96, 0.96)]).holds
+    assert rescored([again(0.95, 0.95), again(0.96, 0.96)], 10_000).holds
 
 
 def test_one_image_more_is_refused_on_the_same_machine() -> None:
-    found = rescored([again(0.95, 0.95), again(0.9510, 0.9509, seed=3)])
+    found = rescored([again(0.95, 0.95), again(0.9510, 0.9509, seed=3)], 10_000)
     assert not found.holds
     assert "seed 3" in found.said
     assert found.drift == pytest.approx(-0.0001)
 
 
 def test_another_machine_may_round_one_image_in_a_thousand() -> None:
-    assert rescored([again(0.9500, 0.9509, place=False)]).holds
-    assert not rescored([again(0.9500, 0.9512, place=False)]).holds
+    assert rescored([again(0.9500, 0.9509, place=False)], 10_000).holds
+    assert not rescored([again(0.9500, 0.9512, place=False)], 10_000).holds
 
 
 def test_other_weights_are_refused_whatever_they_score() -> None:
-    assert not rescored([again(0.95, 0.95, weights=False)]).holds
+    assert not rescored([again(0.95, 0.95, weights=False)], 10_000).holds
 
 
 # Level 2: seeds trained again.

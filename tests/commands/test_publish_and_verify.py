@@ -8,12 +8,19 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.record import TrialRecord
+from harness.search.verification import Again, score_again
+from harness.source import MissingError
 from harness.store.parquet import Store
+from harness.train.account import Account
 from tests.conftest import FinishedRun
+from tests.search.made_up import broken
 from tests.tampering import attempts, first_confirmed, raised, rewritten, sealed_anew
 from tests.test_cli import harness
 
@@ -106,6 +113,57 @@ def test_an_accuracy_raised_by_a_point_and_sealed_anew_passes_0_and_is_refused(
     level = 1 if ships_students else 2
     assert re.search(rf"level {level}: REFUSED, \d seeds, drift −1\.00 points: seed 0: 0\.\d+ is claimed and", said)
     assert "REFUSED at level" in (reports / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("field", ["params", "macs", "test_images"])
+def test_a_size_that_is_not_the_students_passes_0_and_is_refused(reports: Path, field: str) -> None:
+    """Nothing at level 0 knows how large a network is; the row would stand on the front."""
+    folder = reports / "tiny"
+    row = first_confirmed(attempts(folder)).config_id
+    old = first_confirmed(attempts(folder))
+    value = getattr(old, field) * 2
+    changed = [replace(t, **{field: value}) if t.config_id == row else t for t in attempts(folder)]
+    rewritten(folder, lambda trials: changed)
+    shutil.copyfile(_report_of(folder), folder / "report.html")
+    sealed_anew(folder)
+    code, said = harness("verify", "--row", row, "--level", "1", "--reports", reports)
+    assert code == 1
+    assert re.search(rf"REFUSED, .*: seed 0: {field.replace('_', ' ')} is {value} in the record, not", said)
+
+
+def test_what_was_verified_before_a_row_that_cannot_be_is_on_the_pages(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def gone(record: TrialRecord, *rest: Any) -> Again:
+        seen.append(record.config_id)
+        if len(set(seen)) > 1:
+            raise MissingError("the data are gone")
+        return score_again(record, *rest)
+
+    monkeypatch.setattr("harness.commands.verifying.score_again", gone)
+    code, said = harness("verify", "--level", "1", "--reports", reports)
+    assert (code, "the data are gone" in said) == (3, True)
+    assert "level 1" in (reports / "README.md").read_text(encoding="utf-8")
+    assert harness("verify", "--reports", reports)[0] == 0
+
+
+def test_what_cannot_be_trained_here_is_nobodys_refusal(reports: Path, tmp_path: Path) -> None:
+    def failed(assignments: Any, *rest: Any) -> Any:
+        yield Account(broken(assignments[0], OSError("no such device")), ())
+
+    row = first_confirmed(attempts(reports / "tiny")).config_id
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.search.reproduce.carry_out_pack", failed)
+        code, said = harness("verify", "--row", row, "--level", "2", "--seeds", "1", "--reports", reports)
+    assert (code, "could not be trained here: OSError: no such device" in said) == (3, True)
+    assert "REFUSED" not in (reports / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_folder_that_is_not_there_is_not_verified(tmp_path: Path) -> None:
+    code, said = harness("verify", "--reports", tmp_path / "typo")
+    assert (code, "is no folder" in said) == (3, True)
 
 
 def _report_of(folder: Path) -> Path:

@@ -6,8 +6,10 @@ import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -525,3 +527,31 @@ def test_large_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path.write_bytes(b"two")
     os.utime(path, ns=(1, 1))
     assert placed.digest_of([("large", path)]) != first
+
+
+def test_data_sets_side_by_side_are_not_taken_for_one(tmp_path: Path) -> None:
+    for name in ("mnist", "fashion"):
+        as_parquet(tmp_path / "hub" / name)
+    with pytest.raises(DataError, match=r"holds several data sets \(fashion, mnist\); name one's folder as `path`"):
+        parquet(tmp_path / "hub").pinned(None)
+    assert parquet(tmp_path / "hub" / "mnist").pinned(None).train_count > 0
+
+
+def test_files_that_name_their_classes_otherwise_are_refused(tmp_path: Path) -> None:
+    folder = as_parquet(tmp_path / "set")
+    whole = pq.read_table(folder / "train.parquet")
+    (folder / "train.parquet").unlink()
+    for number, names in enumerate((b"cat,dog", b"dog,cat")):
+        pq.write_table(whole.replace_schema_metadata({"classes": names}), folder / f"train-{number}.parquet")
+    with pytest.raises(DataError, match=r"train-1\.parquet names its classes otherwise than the files before it"):
+        parquet(folder).pinned(None)
+
+
+def test_colours_of_16_bits_are_refused_and_not_cut() -> None:
+    """Pillow reads them as colours of 8 bits and says nothing."""
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    rows = (b"\0" + bytes(12)) * 2
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = [struct.pack(">I", len(of)) + kind + of + struct.pack(">I", zlib.crc32(kind + of)) for kind, of in parts]
+    with pytest.raises(DataError, match="x has 16 bits a channel; convert it to 8"):
+        decoded(b"\x89PNG\r\n\x1a\n" + b"".join(chunks), "x", None)

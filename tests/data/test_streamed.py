@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from pydantic import ValidationError
@@ -188,3 +189,16 @@ def folder_at(root: Path) -> Folder:
 def test_a_streams_views_are_endless_and_a_resident_sets_are_counted(tmp_path: Path) -> None:
     assert folder(tmp_path).views is None
     assert Folder(path="x", validation=3, shift=2, flip=True).views == 50
+
+
+def test_two_columns_of_images_are_two_streams(tmp_path: Path) -> None:
+    """One data root serves both: what is packed for one is not taken for the other."""
+    place = as_parquet(tmp_path / "set", image="image")
+    for part in ("train", "test"):
+        path = place / f"{part}.parquet"
+        rows = pq.read_table(path)
+        pq.write_table(rows.append_column("masked", rows["image"].take(list(reversed(range(len(rows)))))), path)
+    settings = {**STREAM, "mean": (0.0,), "spread": (1.0,)}
+    either = [Parquet(path=str(place), image=name, **settings).pinned(None) for name in ("image", "masked")]
+    first, second = (epoch(served(data, tmp_path), seed=0)[0][1] for data in either)
+    assert not torch.equal(first, second)

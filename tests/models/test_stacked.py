@@ -167,3 +167,8 @@ class Scaled(nn.Module):
 )
 def test_what_can_be_stacked_is_known_before(module: nn.Module, can: bool) -> None:
     assert can_stack(module) is can
+
+
+def test_a_normalisation_by_the_mean_of_all_passes_is_not_stacked() -> None:
+    assert can_stack(nn.BatchNorm2d(4))
+    assert not can_stack(nn.BatchNorm2d(4, momentum=None))

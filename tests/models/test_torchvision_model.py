@@ -155,3 +155,11 @@ def test_weights_that_do_not_fit_are_told(tmp_path: Path, monkeypatch: pytest.Mo
     spec = Torchvision(constructor=CONSTRUCTOR, weights="DEFAULT")
     with pytest.raises(UserError, match="the weights IMAGENET1K_V1 of shufflenet_v2_x0_5 do not fit its settings"):
         spec.load_pretrained(spec.build(3, 2))
+
+
+@pytest.mark.parametrize(("constructor", "weights"), [("googlenet", "DEFAULT"), ("inception_v3", "DEFAULT")])
+def test_weights_that_take_images_of_another_spread_get_them(constructor: str, weights: str) -> None:
+    with torch.device("meta"):
+        pretrained = Torchvision(constructor=constructor, weights=weights).build(3, 1000)
+        blank = Torchvision(constructor=constructor).build(3, 1000)
+    assert (pretrained.transform_input, blank.transform_input) == (True, False)

@@ -188,8 +188,8 @@ def test_a_seed_told_twice_is_named(reports: Path) -> None:
     assert f"seeds {one.seed} and {other.seed} have the same weights" in said(reports)
 
 
-@pytest.mark.parametrize(("field", "value"), [("arm", "best"), ("method", "kd"), ("dataset", "cifar10")])
-def test_a_record_that_says_other_things_than_its_spec_is_named(reports: Path, field: str, value: str) -> None:
+@pytest.mark.parametrize(("field", "value"), [("arm", "best"), ("method", "kd"), ("dataset", "cifar10"), ("epochs", 3)])
+def test_a_record_that_says_other_things_than_its_spec_is_named(reports: Path, field: str, value: object) -> None:
     folder = reports / "tiny"
     trial = first_confirmed(attempts(folder))
     rewritten(folder, lambda trials: [replace(t, **{field: value}) if t == trial else t for t in trials])
@@ -204,6 +204,50 @@ def test_a_seed_that_was_left_out_before_sealing_is_named(reports: Path) -> None
     (folder / "students" / f"{trial.trial_id}.safetensors").unlink()
     sealed_anew(folder)
     assert f"row {trial.config_id} lacks confirmation seed {trial.seed}" in said(reports)
+
+
+def test_a_row_that_was_left_out_before_sealing_is_named(reports: Path) -> None:
+    folder = reports / "tiny"
+    row = first_confirmed(attempts(folder)).config_id
+    gone = [t for t in attempts(folder) if t.config_id == row and t.purpose == "confirmation"]
+    rewritten(folder, lambda trials: [t for t in trials if t not in gone])
+    for trial in gone:
+        (folder / "students" / f"{trial.trial_id}.safetensors").unlink()
+    sealed_anew(folder)
+    assert f"no row of {gone[0].arm} on resnet8-w2 (digits) was confirmed, though it was searched" in said(reports)
+
+
+def test_a_seed_that_the_study_no_longer_asks_for_is_named(reports: Path) -> None:
+    """The study as resolved was edited, and the study as written says what it was."""
+    folder = reports / "tiny"
+    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    study["confirm"]["seeds"] = [0]
+    (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
+    sealed_anew(folder)
+    assert "confirm.seeds is [0, 1], and the study was run with [0] (study.json)" in said(reports)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"confirm": {"seeds": null}}', '{"name": "tiny"}'])
+def test_a_study_that_is_none_is_named(reports: Path, content: str) -> None:
+    (reports / "tiny" / "study.json").write_text(content, encoding="utf-8")
+    assert "study.json: was changed since it was published" in said(reports)
+
+
+def test_a_hidden_folder_is_not_published(reports: Path) -> None:
+    shutil.copytree(reports / "tiny", reports / ".more")
+    assert faults(reports) == []
+    write_pages(reports)
+    assert faults(reports) == []
+
+
+def test_pages_of_a_record_that_is_gone_are_named(reports: Path) -> None:
+    shutil.rmtree(reports / "tiny")
+    assert "README.md: line" in said(reports)
+
+
+def test_a_page_that_is_no_utf8_is_named(reports: Path) -> None:
+    (reports / "README.md").write_bytes(b"\xff\xfe")
+    assert "README.md: line 1" in said(reports)
 
 
 def test_a_tampered_report_is_named_also_where_it_was_sealed_anew(reports: Path) -> None:

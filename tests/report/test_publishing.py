@@ -17,6 +17,7 @@ from harness.report.publishing import UnpublishableError, publish, rewrite
 from harness.report.record import read_record
 from harness.source import MissingError
 from harness.store.parquet import Store
+from harness.store.published import read_seal
 from harness.store.verified import Verification, note_verified, read_verified
 from tests.conftest import FinishedRun
 from tests.records import STUDY, confirmations, sample_trials, trial, write_run
@@ -109,6 +110,15 @@ def test_publishing_again_takes_the_place_of_what_was_there(finished: FinishedRu
     assert not (folder / "old.txt").exists()
     assert "published 2026-02-01" in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_publishing_the_same_record_again_keeps_what_was_found_of_it(finished: FinishedRun, tmp_path: Path) -> None:
+    folder = publish(finished.store.root, tmp_path, "2026-01-05")
+    row = next(one for one in finished.store.trials() if one.test_accuracy is not None).config_id
+    found = Verification(row, 2, "2026-01-06", False, -0.01, [0], "no", "here", read_seal(folder).id)
+    note_verified(folder, [found])
+    publish(finished.store.root, tmp_path, "2026-01-07")
+    assert found in read_verified(folder)
 
 
 def test_a_log_beside_the_record_is_kept(finished: FinishedRun, tmp_path: Path) -> None:

@@ -82,7 +82,14 @@ def test_what_is_no_domain_is_refused(domain: object) -> None:
 @given(low=st.floats(-1e6, 1e6), width=st.floats(1e-3, 1e6))
 def test_every_range_that_rises_is_a_domain(low: float, width: float) -> None:
     (domain,) = space(a={"float": [low, low + width]}).values()
-    assert domain.extremes() == (low, low + width)
+    first, between, last = domain.extremes()
+    assert (first, last) == (low, low + width)
+    assert low < between < low + width
+
+
+def test_attention_of_one_position_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at compares where maps are active, and at embedding they have one"):
+        trial("at").with_values({"method.taps": ["embedding"]})
 
 
 def test_few_whole_numbers_are_all_tried_and_many_at_their_bounds() -> None:
@@ -90,7 +97,13 @@ def test_few_whole_numbers_are_all_tried_and_many_at_their_bounds() -> None:
         a={"int": [1, 4]}, b={"int": [8, 20], "step": 6}, c={"int": [1, 1001]}, d={"int": [1, 4], "log": True}
     ).values()
     assert (few.extremes(), stepped.extremes()) == ((1, 2, 3, 4), (8, 14, 20))
-    assert (many.extremes(), log.extremes()) == ((1, 1001), (1, 2, 3, 4))
+    assert (many.extremes(), log.extremes()) == ((1, 2, 1001), (1, 2, 3, 4))
+
+
+def test_a_range_of_numbers_is_refused_by_a_field_of_whole_ones() -> None:
+    """Its bounds alone would be taken: 8.0 is a whole number."""
+    problems = [said for _, said in problems_in(space(student__width={"float": [8, 32]}), trial("scratch"))]
+    assert any("whole number" in said for said in problems)
 
 
 @pytest.mark.parametrize(

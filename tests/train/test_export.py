@@ -78,6 +78,13 @@ def test_an_onnx_file_that_disagrees_is_not_kept(
     assert not (tmp_path / "x" / "model.onnx").exists()
 
 
+def test_weights_that_are_not_the_recorded_ones_are_not_exported(finished: FinishedRun, tmp_path: Path) -> None:
+    one, other = [trial for trial in finished.store.trials() if trial.test_accuracy is not None][:2]
+    with pytest.raises(MissingError, match="holds other weights than trial"):
+        export(one, weights_of(other.trial_id, [finished.runs]), tmp_path / "x", Path("unused"))
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("same", "farthest", "holds"),
     [(1000, 1e-6, True), (999, 1e-6, True), (998, 1e-6, False), (1000, 0.1, False)],
@@ -97,5 +104,5 @@ def test_a_student_that_was_not_kept_is_told(finished: FinishedRun, tmp_path: Pa
 def test_weights_of_another_network_are_refused(finished: FinishedRun, tmp_path: Path) -> None:
     record = next(one for one in finished.store.trials() if one.trial_id == confirmed(finished))
     save_file({"a": torch.zeros(2)}, tmp_path / "x.safetensors")
-    with pytest.raises(MissingError, match="holds no weights of resnet8-w2"):
+    with pytest.raises(MissingError, match="holds other weights than trial"):
         export(record, tmp_path / "x.safetensors", tmp_path / "out", Path("unused"))

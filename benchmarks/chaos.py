@@ -240,9 +240,10 @@ def compare(peace: Store, war: Store, tally: Tally) -> None:
 
 
 def numbers(store: Store, trial: TrialRecord) -> tuple[Any, ...]:
-    """All of a trial that must not depend on what happened around it."""
+    """All of a trial that must not depend on what happened around it; the code may have been committed meanwhile."""
     epochs = [{**asdict(epoch), "seconds": 0} for epoch in store.epochs(trial)]
-    return {name: value for name, value in asdict(trial).items() if name not in PASSING}, epochs
+    told = {name: value for name, value in asdict(trial).items() if name not in PASSING}
+    return told | {"provenance": {**(told["provenance"] or {}), "commit": None}}, epochs
 
 
 def main() -> None:

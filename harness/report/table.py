@@ -6,7 +6,7 @@ Nothing here is HTML: the template escapes every text, for a study's name is any
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -43,6 +43,16 @@ class Table:
     rows: Sequence[Row]
     frame: pd.DataFrame
     """Unrounded, in the units of the records: what is exported."""
+
+
+def by_data_set(table: Table) -> Table:
+    """The table with the data set first, where its frame has several; a row of it is a row of the frame."""
+    if "dataset" not in table.frame or table.frame["dataset"].nunique() < 2:
+        return table
+    rows = [
+        Row([text(name), *row.cells], row.config) for name, row in zip(table.frame["dataset"], table.rows, strict=True)
+    ]
+    return replace(table, columns=[("data set", "name"), *table.columns], rows=rows)
 
 
 def text(value: object) -> Cell:

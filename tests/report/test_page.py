@@ -118,6 +118,9 @@ def test_two_teachers_and_two_data_sets_have_panels_of_their_own(tmp_path: Path)
     text = page(write_run(tmp_path, trials))
     for title in ("digits, teacher big", "digits, teacher small", "cifar10, teacher resnet20-w16"):
         assert f"<h3>{title}</h3>" in text
+    assert "Seeds alone move a test accuracy on cifar10 by" in text
+    assert "Seeds alone move a test accuracy on digits by" in text
+    assert len(re.findall(r"<th[^>]*>\s*(?:<button[^>]*>)?data set", text)) >= 2  # of what is told by data set
 
 
 def test_a_study_against_macs_is_drawn_against_macs(tmp_path: Path) -> None:

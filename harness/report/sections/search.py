@@ -29,12 +29,14 @@ def anytime_panels(found: Findings) -> Iterator[Panel]:
     sizes = best.groupby("student")["params"].min()
     by_student = bands(best, "best", ["dataset", "teacher", "student", "arm"])
     by_student = by_student.assign(params=by_student["student"].map(sizes))
+    several = len(pairs(by_student)) > 1
     for pair in pairs(by_student):
         members = of_pair(by_student, pair)
         for student in students_in_order(members):
             own = members[members["student"] == student]
             figure = anytime.anytime(own, found.look, "best validation, %")
-            yield Panel(f"best so far · {student}", {"": figure})
+            own_pair = f" · {pair_title(pair)}" if several else ""
+            yield Panel(f"best so far · {student}{own_pair}", {"": figure})
 
 
 def history_panels(found: Findings) -> Iterator[Panel]:

@@ -11,7 +11,7 @@ from harness.analysis.curves import learning_curves, named_losses, stopped_curve
 from harness.analysis.usage import usage_over_time
 from harness.report.figures import curves, usage
 from harness.report.findings import Findings
-from harness.report.panel import Panel, by_student
+from harness.report.panel import Panel, by_student, pair_title
 
 _MOST_STOPPED = 500
 """Curves of stopped trials, each a line of its own."""
@@ -29,13 +29,15 @@ def curve_panels(found: Findings) -> Iterator[Panel]:
 def loss_panels(found: Findings) -> Iterator[Panel]:
     """Named losses per student and arm."""
     losses = named_losses(found.followed, found.run.epochs)
+    several = len(pairs(losses)) > 1
     for pair in pairs(losses):
         members = of_pair(losses, pair)
         for student in students_in_order(members):
             own = members[members["student"] == student]
             for arm in arms_in_order(own):
                 figure = curves.named_losses(own[own["arm"] == arm], found.look[arm])
-                yield Panel(f"{student} · {arm}", {"": figure})
+                own_pair = f" · {pair_title(pair)}" if several else ""
+                yield Panel(f"{student} · {arm}{own_pair}", {"": figure})
 
 
 def usage_panels(found: Findings) -> Iterator[Panel]:

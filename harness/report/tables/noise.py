@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.analysis.wording import counted, missing, percent, points, probability, span
+from harness.analysis.wording import counted, percent, points, probability, span
 from harness.report.table import Cell, Kind, Row, Table, amount, integer, text
 
 
@@ -94,14 +94,17 @@ def curse_table(summary: pd.DataFrame) -> Table:
 
 
 def noise_in_words(floors: pd.DataFrame) -> str:
-    """The noise floor on test in a sentence; nothing where no row has two seeds."""
-    known = floors[(floors["evidence"] == "test") & floors["student"].isna()]
-    if known.empty or missing(float(known["sd"].iloc[0])):
-        return ""
-    row = known.iloc[0]
+    """The noise floor on test in a sentence, of each data set where there are several; nothing where no row has two
+    seeds."""
+    known = floors[(floors["evidence"] == "test") & floors["student"].isna() & floors["sd"].notna()]
+    several = known["dataset"].nunique() > 1
+    return " ".join(_in_words(row, f" on {row['dataset']}" if several else "") for _, row in known.iterrows())
+
+
+def _in_words(row: pd.Series, where: str) -> str:
     seeds = counted(int(row["n"]), "seed")
     return (
-        f"Seeds alone move a test accuracy by {percent(row['sd'])} points (standard deviation at a fixed config, "
-        f"{percent(row['low'])} to {percent(row['high'])}, pooled over {counted(int(row['configs']), 'row')}); of two "
-        f"rows of {seeds} each, a difference under {percent(row['smallest'])} points is seldom shown."
+        f"Seeds alone move a test accuracy{where} by {percent(row['sd'])} points (standard deviation at a fixed "
+        f"config, {percent(row['low'])} to {percent(row['high'])}, pooled over {counted(int(row['configs']), 'row')}); "
+        f"of two rows of {seeds} each, a difference under {percent(row['smallest'])} points is seldom shown."
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from harness.analysis.curse import winners_curse_summary
 from harness.report.findings import Findings
-from harness.report.table import Table
+from harness.report.table import Table, by_data_set
 from harness.report.tables.confirmed import confirmed_tables
 from harness.report.tables.cost import cost_table, forecast_table, stopped_table, teacher_table
 from harness.report.tables.differences import difference_table
@@ -16,10 +16,10 @@ from harness.report.tables.provenance import provenance_table
 
 TABLES: Mapping[str, Callable[[Findings], Sequence[Table]]] = {
     "confirmed": lambda found: confirmed_tables(found.certain, found.front),
-    "differences": lambda found: [difference_table(found.every_difference)],
-    "pairwise": lambda found: [pairwise_table(found.pairwise)],
-    "noise": lambda found: [noise_table(found.floors)],
-    "selection": lambda found: [curse_table(winners_curse_summary(found.curse))],
+    "differences": lambda found: [by_data_set(difference_table(found.every_difference))],
+    "pairwise": lambda found: [by_data_set(pairwise_table(found.pairwise))],
+    "noise": lambda found: [by_data_set(noise_table(found.floors))],
+    "selection": lambda found: [by_data_set(curse_table(winners_curse_summary(found.curse)))],
     "teachers": lambda found: [teacher_table(found.teachers)],
     "cost": lambda found: [cost_table(found.trials)],
     "forecast": lambda found: [forecast_table(found.run.trials, found.run.forecast)],

@@ -182,7 +182,7 @@ class FloatRange(_Range):
         if self.count is not None and self.count <= FEW:
             return tuple(self.values())
         between = low + self.step if self.step else low + (3 - 5**0.5) / 2 * (high - low)
-        return low, between, high
+        return low, high, between
 
     @property
     def count(self) -> int | None:
@@ -213,7 +213,7 @@ class IntRange(_Range):
     def extremes(self) -> tuple[Value, ...]:
         """All values where they are few (some fields refuse values in between), else the bounds and one step."""
         low, high = self.bounds
-        return tuple(self.values()) if self.count <= FEW else (low, low + self.step, high)
+        return tuple(self.values()) if self.count <= FEW else (low, high, low + self.step)
 
     @property
     def count(self) -> int:

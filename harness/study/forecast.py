@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.study.domains import Domain, Value
+from harness.study.domains import Domain, FloatRange, IntRange, Value
 from harness.study.plan import Cell, Plan
 from harness.study.space import Ground
 from harness.train.packing import FEWEST, most_in_a_pack, shape_of
@@ -120,7 +120,7 @@ def _first(_: str, domain: Domain) -> Value:
 
 
 def _last(_: str, domain: Domain) -> Value:
-    return domain.extremes()[-1]
+    return domain.bounds[1] if isinstance(domain, (FloatRange, IntRange)) else domain.extremes()[-1]
 
 
 def _together(plan: Plan, cell: Cell, alike: int, workers: int) -> int:

@@ -46,7 +46,7 @@ def started(line: list[str]) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env={**os.environ, "TMPDIR": scratch},
+        env={**os.environ, "TMPDIR": scratch, "RAY_TMPDIR": scratch},  # no other test's cluster is found there
     )
     process.scratch = scratch  # type: ignore[attr-defined]
     try:

@@ -24,6 +24,7 @@ from rich.text import Text
 
 from harness.commands.comparing import compare, diff
 from harness.commands.exporting import export
+from harness.commands.piloting import fly_pilot
 from harness.commands.places import DATA, RUNS, DataRoot, Runs, RunsOrUrl, StudyName, here, run_folder
 from harness.commands.record import publish, verify
 from harness.commands.told import told
@@ -208,7 +209,9 @@ def show(
             if pilot:
                 from harness.store.parquet import Store
 
-                _fly_pilot(replace(planned, device=settled), data_root, Store(runs / planned.study.name), price)
+                on_device = replace(planned, device=settled)
+                store = Store(runs / planned.study.name)
+                fly_pilot(on_device, data_root, store, _workers(settled, planned), price)
 
 
 @app.command()
@@ -375,39 +378,6 @@ def _device(wanted: Device, plan: Plan, is_here: bool = True) -> str:
             f"here; run it where there is one, or add `--device cpu` (`harness show` predicts how long that takes)"
         )
     return device
-
-
-def _fly_pilot(plan: Plan, data_root: Path, store: Store, price: float | None) -> None:
-    """Measures what a study's trials take, prints it and keeps it beside its records."""
-    import torch
-    from rich.progress import track
-
-    from harness.search.carry_out import fetch_data
-    from harness.spec import content_id
-    from harness.study.forecast import forecast
-    from harness.study.telling import print_forecast
-    from harness.train.account import machine
-    from harness.train.memory import keep_freed_memory
-    from harness.train.pilot import rehearsal
-    from harness.train.seeds import make_repeatable
-
-    make_repeatable(plan.study.spec.resources.cpus_per_trial)
-    keep_freed_memory()
-    fetch_data(plan, data_root)
-    workers = _workers(plan.device, plan)
-    with rehearsal(data_root, torch.device(plan.device)) as workshop:
-        flown = forecast(plan, workshop, workers)
-        found = list(track(flown, "pilot", len(plan.teachers) + len(plan.cells), transient=True))
-    print_forecast(found, Console(), workers, price)
-    store.note_forecast(
-        {
-            "study": content_id(plan.study.resolved),
-            "device": plan.device,
-            "machine": machine(),
-            "workers": workers,
-            "cells": [one.as_json() for one in found],
-        }
-    )
 
 
 def _packed(plan: Plan, data_root: Path, cluster: Cluster | None) -> Plan:

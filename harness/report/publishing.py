@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.analysis.cost import origins
 from harness.files import write_text_whole
 from harness.record import EpochRecord, TrialRecord
-from harness.report.integrity import folder_faults
+from harness.report.integrity import UNREADABLE, folder_faults
 from harness.report.page import report_html
 from harness.report.record import read_study, record_of
 from harness.report.record_pages import write_pages
@@ -50,7 +50,8 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
     """Publishes a run below `reports`, in place of an earlier publication of it, and returns its folder.
 
     `day` is written into it, as 2026-11-27. Raises `UnpublishableError` where nothing was confirmed, a file cannot be
-    read or a check of level 0 fails, and leaves all as it was.
+    read (also one of another published study, which the pages tell of) or a check of level 0 fails, and leaves all as
+    it was.
     """
     store = Store(run_folder)
     frozen = store.frozen_study()
@@ -65,6 +66,9 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
         raise UnpublishableError(f"{run_folder}: nothing has been confirmed yet; let `harness search` end first")
     name = str(frozen.get("name", run_folder.name))
     reports.mkdir(parents=True, exist_ok=True)
+    for other in published_folders(reports):
+        if other.name != name:
+            _refuse_unreadable(other)
     with _made_beside(reports / name) as folder:
         for file in ("study.yaml", "study.json"):
             shutil.copyfile(run_folder / file, folder / file)
@@ -84,6 +88,16 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
         _note_level_0(folder, day)
     write_pages(reports)
     return reports / name
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    try:
+        read_study(folder)
+    except (*UNREADABLE, AttributeError) as error:
+        raise UnpublishableError(
+            f"{folder}: cannot be read ({error}), and the pages tell of it too; mend or remove it (`harness verify` "
+            "names all that is wrong), then publish again"
+        ) from error
 
 
 @contextmanager

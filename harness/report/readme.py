@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote as shell_quoted
+from urllib.parse import quote as url_quoted
 
 import pandas as pd
 
@@ -64,14 +66,15 @@ def _study(study: PublishedStudy) -> Iterator[str]:
     confirmed = confirmed_rows(distinct(last.sort_values(["finished_at", "trial_id"])))
     compared = differences(confirmed)
     yield f"## {markdown(name)}\n"
-    yield f"> {markdown(str(run.study.get('question', '')))}\n"
+    yield f"> {markdown(' '.join(str(run.study.get('question', '')).split()))}\n"
     for sentence in answer(confirmed, compared, averaged(confirmed, compared)):
         yield f"- {markdown(sentence)}"
     yield f"- {markdown(gap_in_words(gap(confirmed)))}\n"
     yield f"{markdown(_cost(run.trials))}, published {study.seal.published}.\n"
     files = ("study.yaml", "report.html", "trials.parquet", "epochs.parquet", "provenance.json")
-    yield " · ".join(f"[{file}]({name}/{file})" for file in files) + "\n"
-    yield f"Again from the beginning: `harness search --study reports/{printable(name)}/study.yaml --runs again`\n"
+    yield " · ".join(f"[{file}]({url_quoted(name)}/{file})" for file in files) + "\n"
+    again = shell_quoted(f"reports/{printable(name)}/study.yaml")
+    yield f"Again from the beginning: `harness search --study {again} --runs again`\n"
 
 
 def _cost(trials: pd.DataFrame) -> str:

@@ -142,6 +142,10 @@ def read_seal(folder: Path) -> Seal:
     wrong = [name for name, kind in kinds.items() if not isinstance(said[name], kind)]
     if wrong:
         raise ValueError(f"{wrong[0]} is of another type than it must be")
+    texts = [*said["files"].values(), *said["records"].values()]
+    counts = [said["surroundings"].get(name) for name in (WRITTEN_BY, RAN_ON)]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(count, dict) for count in counts):
+        raise ValueError("a digest in it is no text, or what it was written by and ran on is missing")
     return Seal(**said)
 
 

@@ -46,10 +46,27 @@ def read_verified(folder: Path) -> list[Verification]:
         entries = [Verification(**entry) for entry in said]
     except TypeError as error:
         raise ValueError(f"it holds no list of verifications ({error})") from error
-    if any(type(one.level) is not int or one.level not in (0, 1, 2) or type(one.holds) is not bool for one in entries):
-        raise ValueError("an entry has a level that is not 0, 1 or 2, or no truth value in `holds`")
+    for entry in entries:
+        _check(entry)
     current = read_seal(folder).id
     return [entry for entry in entries if entry.record == current]
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("row", "date", "said", "machine", "record"), (str,)),
+    "level": (int,),
+    "holds": (bool,),
+    "drift": (float, int, type(None)),
+    "seeds": (list,),
+}
+
+
+def _check(entry: Verification) -> None:
+    for name, kinds in _KINDS.items():
+        if type(getattr(entry, name)) not in kinds:
+            raise ValueError(f"an entry's `{name}` is of another type than it must be")
+    if entry.level not in (0, 1, 2) or any(type(seed) is not int for seed in entry.seeds):
+        raise ValueError("an entry has a level that is not 0, 1 or 2, or a seed that is no whole number")
 
 
 def note_verified(folder: Path, entries: Iterable[Verification]) -> None:

@@ -148,6 +148,21 @@ def test_what_is_no_list_of_verifications_is_named(reports: Path, text: str) -> 
     assert f"{path}: cannot be read" in said(reports)
 
 
+@pytest.mark.parametrize(("name", "value"), [("date", 5), ("drift", "0"), ("seeds", [1.5]), ("level", 3), ("holds", 1)])
+def test_a_verification_with_a_field_of_another_type_is_named(reports: Path, name: str, value: object) -> None:
+    path = reports / "tiny" / "verified.json"
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps([entries[0] | {name: value}]))
+    assert f"{path}: cannot be read (an entry" in said(reports)
+
+
+@pytest.mark.parametrize("change", [{"surroundings": {}}, {"files": {"study.yaml": 1}}])
+def test_a_seal_with_a_field_of_another_type_is_named(reports: Path, change: dict[str, object]) -> None:
+    path = reports / "tiny" / "provenance.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert f"{path}: cannot be read (a digest in it" in said(reports)
+
+
 def test_a_verification_of_a_row_that_is_not_there_is_named(reports: Path) -> None:
     path = reports / "tiny" / "verified.json"
     entries = json.loads(path.read_text())

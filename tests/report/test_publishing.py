@@ -91,6 +91,30 @@ def test_names_that_look_like_markup_are_text_on_every_page(published: Path) -> 
     assert "<script>alert" not in index
 
 
+def test_links_lead_to_a_study_whatever_its_name(tmp_path: Path) -> None:
+    name = "javascript:a(b) c"
+    trials = [replace(one, study=name) for one in sample_trials()]
+    run = write_run(tmp_path / "runs" / name, trials, SAMPLE | {"name": name})
+    publish(run, tmp_path / "reports", DAY)
+    page = (tmp_path / "reports" / "README.md").read_text(encoding="utf-8")
+    assert "](javascript%3Aa%28b%29%20c/report.html)" in page
+    assert "`harness search --study 'reports/javascript:a(b) c/study.yaml' --runs again`" in page
+    assert 'href="./javascript%3Aa%28b%29%20c/report.html"' in (tmp_path / "reports" / "index.html").read_text()
+
+
+def test_a_damaged_neighbour_is_named_before_anything_changes(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        trials = [replace(one, study=name) for one in sample_trials()]
+        run = write_run(tmp_path / "runs" / name, trials, SAMPLE | {"name": name})
+        if name == "second":
+            (tmp_path / "reports" / "first" / "trials.parquet").write_bytes(b"PAR1")
+            with pytest.raises(UnpublishableError, match=r"first: cannot be read .* mend or remove it"):
+                publish(run, tmp_path / "reports", DAY)
+            assert not (tmp_path / "reports" / "second").exists()
+        else:
+            publish(run, tmp_path / "reports", DAY)
+
+
 def test_two_studies_on_equal_terms_are_ranked_together(tmp_path: Path) -> None:
     first = confirmations({100 + i: (950 + i) / 997 for i in range(5)}, arm="kd")
     second = [replace(one, study="other", config_id="b" * 16, trial_id=f"b{one.trial_id[1:]}") for one in first]

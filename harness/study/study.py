@@ -371,6 +371,12 @@ class _Loading:
     def _misfits(self, spec: StudySpec) -> Iterator[Problem]:
         """What only shows once pair, student and arm meet."""
         yield from self._misfit_reference(spec)
+        if spec.confirm.best > spec.search.trials:
+            message = (
+                f"{spec.confirm.best} is more than the {spec.search.trials} configs that a search tries; lower it, or "
+                "raise search.trials"
+            )
+            yield self._problem(("confirm", "best"), message)
         if spec.data.shortage or spec.data.misfit:
             yield self._problem(("data",), _of_data(spec.data))
         for pair_index, pair in enumerate(spec.pairs):
@@ -419,6 +425,9 @@ class _Loading:
                 f"configs; raise search.trials to {len(arm.known) + 1} or more"
             )
             wrong.append(((*own, "known"), message))
+        for loss in _never_weighed(base):
+            message = f"has no epoch in which {loss} counts, of {base.training.epochs}; raise training.epochs"
+            wrong.append(((*own, "method"), message))
         if not any(path.startswith("student.") for path in space):
             for index, limit in enumerate(spec.constraints):
                 if limit.excess(base) > 0:
@@ -464,6 +473,14 @@ class _Loading:
         elsewhere = self._elsewhere(location)
         source, place = elsewhere or (self.source, location)
         return source.problem(place, message)
+
+
+def _never_weighed(spec: TrialSpec) -> Iterator[str]:
+    """Losses that the method's schedule leaves out of so short a training, though they have a weight."""
+    by_epoch = [spec.weights_in(epoch) for epoch in range(spec.training.epochs)]
+    for loss, weight in spec.method.loss_weights.items():
+        if weight > 0 and not any(weights.get(loss, 0) > 0 for weights in by_epoch):
+            yield loss
 
 
 def _of_data(data: Dataset) -> str:

@@ -170,6 +170,11 @@ REPLACED = [
         "s.yaml:7: arms[0].method does not fit: every loss of l2 has the weight 0; nothing would be learnt",
     ),
     (
+        f"arms:\n  - {SCRATCH}",
+        "training: {epochs: 2}\narms:\n  - {method: {name: fitnet}}",
+        "s.yaml:8: arms[0].method has no epoch in which hint counts, of 2; raise training.epochs",
+    ),
+    (
         KSAN,
         "{name: ksan, attention: {taps: [stage4]}}",
         f"s.yaml:8: arms[1].method does not fit: the student resnet8-w4 has no tap stage4; {OTHER_TAPS}",
@@ -248,6 +253,10 @@ ADDED = [
     ("confirm: {seeds: [true]}", f's.yaml:6: confirm.seeds[0] "true" {WHOLE}'),
     ("confirm: {seeds: []}", "s.yaml:6: confirm.seeds [] has 0 items; it needs at least 1"),
     ("confirm: {seeds: 5}", "s.yaml:6: confirm.seeds 5 is no list; write [ … ]"),
+    (
+        "confirm: {best: 17}",
+        "s.yaml:6: confirm.best 17 is more than the 16 configs that a search tries; lower it, or raise search.trials",
+    ),
     (
         "objectives: {params: min, macs: min}",
         "s.yaml:6: objectives is refused: name one size to minimise: params, macs or latency",

@@ -125,10 +125,19 @@ def answer(confirmed: pd.DataFrame, compared: pd.DataFrame, averaged: pd.DataFra
     several = confirmed["teacher"].nunique() > 1
     sentences = [*_of_averages(averaged, several), *_of_students(compared.loc[alone], several)]
     if compared.empty:
-        sentences.append("No arm can be compared with scratch or kd: no two of them share confirmation seeds.")
+        sentences.append(f"No arm can be compared with scratch or kd: {_why_none(confirmed)}.")
     for _, members in groups(confirmed, COMPARABLE):
         sentences.append(_best(members))
     return sentences
+
+
+def _why_none(confirmed: pd.DataFrame) -> str:
+    """Why no two confirmed rows make a comparison."""
+    if not confirmed["method"].isin(BASELINES).any():
+        return "neither was confirmed"
+    if confirmed["arm"].nunique() == 1:
+        return "no other arm was confirmed"
+    return "none was confirmed for the same student, on the same images, as long and on the same seeds as one of them"
 
 
 def _of_averages(averaged: pd.DataFrame, several_teachers: bool) -> Iterator[str]:

@@ -139,6 +139,24 @@ def test_without_confirmations_there_is_no_answer_yet(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("arms", "why"),
+    [
+        ({"ksan": BASE, "anc": BASE}, "neither was confirmed."),
+        ({"kd": BASE}, "no other arm was confirmed."),
+        ({"kd": BASE, "ksan": {200: 0.9, 201: 0.91}}, "on the same seeds as one of them."),
+    ],
+)
+def test_what_no_comparison_can_be_made_of_is_said_with_the_reason(
+    tmp_path: Path, arms: dict[str, dict[int, float]], why: str
+) -> None:
+    trials = [one for arm, values in arms.items() for one in confirmations(values, arm=arm)]
+    confirmed = confirmed_rows(frame(trials, tmp_path))
+    (said,) = [line for line in answer(confirmed, differences(confirmed), NOTHING) if line.startswith("No arm")]
+    assert said.startswith("No arm can be compared with scratch or kd: ")
+    assert said.endswith(why)
+
+
 def test_the_gap_compares_validation_with_validation(tmp_path: Path) -> None:
     trials = [trial(seed=0, validation=0.96), *confirmations(BASE, validation=0.94)]
     of = gap(confirmed_rows(frame(trials, tmp_path)))

@@ -8,7 +8,7 @@
 3  distill/ analysis/
 2  models/
 1  data/    store/
-0  source.py spec.py record.py files.py
+0  source.py spec.py record.py files.py literal.py
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ FLOORS = {
     "spec": 0,
     "record": 0,
     "files": 0,
+    "literal": 0,
     "data": 1,
     "store": 1,
     "models": 2,

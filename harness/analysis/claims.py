@@ -16,11 +16,14 @@ import pandas as pd
 from harness.analysis.cells import CELL, with_fingerprint
 from harness.analysis.comparability import lane_ids
 from harness.analysis.confirmed import confirmed_rows
-from harness.analysis.statistics import CONFIDENCE, estimate, t_quantile
+from harness.analysis.statistics import CONFIDENCE, t_quantile
 
 POINT = 0.01
-WIDEST = 0.8 * POINT
-"""However much seeds spread, a claim that is off by a whole point is refused: some rows spread by more than that."""
+"""A claim that is off by so much is not to be let through."""
+REFUSAL = 0.99
+"""A refusal must be wrong rarely: it stands on the page of all studies."""
+MOST = 100
+"""Seeds that nobody is asked to train."""
 ELSEWHERE = 1000
 """Of so many images another kind of device may round the class of one to another; of fewer, of one too."""
 _SURROUNDINGS = ["harness", "python", "torch", "machine", "device", "threads", "commit"]
@@ -93,7 +96,8 @@ class Repeated:
 class Finding:
     """Whether a claim holds, how far what was found is from it (a fraction), and why, in a few words."""
 
-    holds: bool
+    holds: bool | None
+    """None where what was found decides nothing."""
     drift: float
     said: str
 
@@ -121,11 +125,14 @@ def rescored(repeated: Sequence[Repeated], images: int) -> Finding:
 
 
 def retrained(repeated: Sequence[Repeated], claimed: Sequence[float]) -> Finding:
-    """Level 2: seeds that were trained again come out inside the tolerance that all `claimed` accuracies imply.
+    """Level 2: seeds that were trained again bear out, or not, what all `claimed` accuracies say.
 
     The same weights must have the same accuracy, and the same place must give the same weights. Elsewhere another
-    rounding is another draw: the mean of k seeds lies within t·sd·√(1/n + 1/k) of the mean of n, the 95 % prediction
-    interval of their claim, and within `WIDEST`.
+    rounding is another draw, and the difference of the two means has an interval (Student's t, pooled over both):
+
+        refused     where 0 lies outside its 99 % interval: of a hundred honest rows that happens to one
+        holds       where its 95 % interval lies within a point on both sides, so that a claim off by more is excluded
+        undecided   otherwise; more seeds may tell
     """
     drift = fmean(one.again for one in repeated) - fmean(one.claimed for one in repeated)
     for one in repeated:
@@ -134,16 +141,30 @@ def retrained(repeated: Sequence[Repeated], claimed: Sequence[float]) -> Finding
             return Finding(False, drift, f"seed {one.seed}: {one.claimed:.4f} is claimed and {where} {one.again:.4f}")
     if all(one.same_weights for one in repeated):
         return Finding(True, drift, "the same weights, bit for bit")
-    off = fmean(one.again for one in repeated) - fmean(claimed)
-    allowed = tolerance(claimed, len(repeated))
-    said = f"means differ by {100 * off:+.2f} points; {100 * allowed:.2f} are allowed"
-    return Finding(abs(off) <= allowed, drift, said)
+    again = [one.again for one in repeated]
+    off, sd, n, k = fmean(again) - fmean(claimed), _pooled(claimed, again), len(claimed), len(again)
+    if sd is None:
+        return Finding(None, drift, "one seed on each side has no spread to judge by; give more --seeds")
+    half = _half(sd, n, k, CONFIDENCE)
+    said = f"means differ by {100 * off:+.2f} ± {100 * half:.2f} points"
+    if abs(off) > _half(sd, n, k, REFUSAL):
+        return Finding(False, drift, said)
+    if abs(off) + half < POINT:
+        return Finding(True, drift, said)
+    enough = next((more for more in range(k + 1, MOST + 1) if abs(off) + _half(sd, n, more, CONFIDENCE) < POINT), None)
+    remedy = f"--seeds {enough} may tell" if enough else f"{n} claimed seeds that spread so do not know it to a point"
+    return Finding(None, drift, f"{said}, which decides nothing; {remedy}")
 
 
-def tolerance(claimed: Sequence[float], again: int) -> float:
-    """How far the mean of so many new seeds may lie from the mean of the claimed ones, a fraction."""
-    of = estimate(claimed)
-    if not of.sd:
-        return WIDEST
-    half = t_quantile(of.n - 1, CONFIDENCE) * of.sd * math.sqrt(1 / of.n + 1 / again)
-    return min(half, WIDEST)
+def _pooled(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    """The sd within two samples, as a fraction; None where neither has two values."""
+    freedom = len(ours) + len(theirs) - 2
+    if freedom < 1:
+        return None
+    squares = sum((value - fmean(of)) ** 2 for of in (ours, theirs) for value in of)
+    return math.sqrt(squares / freedom)
+
+
+def _half(sd: float, n: int, k: int, confidence: float) -> float:
+    """Half of the interval of a difference of means of n and k values."""
+    return t_quantile(n + k - 2, confidence) * sd * math.sqrt(1 / n + 1 / k)

@@ -59,6 +59,7 @@ RULES = (
     Rule("constraints", False, "what a search may choose"),
     Rule("confirm", False, "other finalists or seeds; a test pairs over the common ones"),
     Rule("objectives", False, "which size stands beside accuracy"),
+    Rule("reference", False, "what a network must beat to count; no trial depends on it"),
     Rule("resources", False, "where it runs; another number of threads rounds differently"),
     Rule("device", False, "where it runs; another kind of device rounds differently"),
     Rule("tracking", False, "who is told"),

@@ -64,10 +64,13 @@ def _rows(folders: list[Path]) -> pd.DataFrame:
 
     from harness.analysis.cells import distinct
     from harness.analysis.claims import claims
+    from harness.report.difference import refuse_unread
     from harness.report.record import every_attempt
     from harness.store.parquet import Store
 
-    trials = [every_attempt(Store(folder)).trials for folder in folders]
+    stores = [Store(folder) for folder in folders]
+    trials = [every_attempt(store).trials for store in stores]
+    refuse_unread(stores)
     filled = [frame for frame in trials if len(frame)]
     rows = claims(distinct(pd.concat(filled, ignore_index=True))) if filled else pd.DataFrame()
     if rows.empty:
@@ -76,7 +79,15 @@ def _rows(folders: list[Path]) -> pd.DataFrame:
 
 
 def _study(name: str) -> dict[str, Any]:
-    """A study that was not run, as it resolves now."""
+    """A study that was not run, as it resolves now; raises `MissingError` for what looks like an id."""
+    from harness.report.difference import could_be_id
+    from harness.study.shelf import NotOnShelfError, find
+
+    try:
+        find("studies", name)
+    except NotOnShelfError as error:
+        if could_be_id(name):
+            raise MissingError(f"no trial, row or study {name} here; `harness leaderboard` lists ids") from error
     from harness.study.study import load_study
 
     return load_study(name).resolved

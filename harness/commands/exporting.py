@@ -30,7 +30,7 @@ def export(
         places = [here(runs), reports]
         record = find_trial(places, trial_id)
         folder = to or Path("exports") / record.trial_id
-        agreement = exported(record, weights_of(record.trial_id, places), folder, data_root)
+        agreement = exported(record, weights_of(record, places), folder, data_root)
         console = Console()
         console.print(Text(f"exported: {folder}, with its model card in README.md"), soft_wrap=True)
         said = f"{agreement.same_class} of {agreement.images} validation images get torch's class"

@@ -27,6 +27,11 @@ def told(context: typer.Context) -> Iterator[None]:
         remedy = "; free some space, then the same command continues" if _is_full(error) else ""
         errors.print(Text(f"{error}{remedy}", style="red"))
         raise typer.Exit(error.exit_code if isinstance(error, UserError) else MissingError.exit_code) from None
+    except ModuleNotFoundError as error:
+        if context.obj:
+            raise
+        errors.print(Text(f"this needs {error.name}, which is not installed here; install it and try again", "red"))
+        raise typer.Exit(MissingError.exit_code) from None
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):  # rich's way: who read the output, such as `head`, is gone
             raise typer.Exit(141) from None

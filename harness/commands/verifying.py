@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,20 +47,32 @@ def verify_rows(
                 found = _at_level_1(reports, row, shipped, data_root)
                 _note(record, reports, row, 1, found, shipped, console)
                 if level == 2 and (found is None or found.holds):
-                    again = trials[:seeds]
+                    again = _drawn(_candidates(reports, row), shipped, seeds)
                     found = _at_level_2(row, again, Path(cache), data_root)
                     _note(record, reports, row, 2, found, again, console)
-                holds &= found is None or found.holds
+                holds &= found is None or bool(found.holds)
     finally:
         write_pages(reports)  # they say what was found, also where the next row could not be looked at
     return holds
 
 
-def _confirmations(reports: Path, row: pd.Series) -> list[TrialRecord]:
-    """A row's confirmation trials that have a test accuracy, in order of their seeds."""
+def _candidates(reports: Path, row: pd.Series) -> list[TrialRecord]:
+    """A row's confirmation trials that came to an end, those that are said to have diverged among them."""
     trials = Store(reports / str(row["study"])).trials()
-    own = [one for one in trials if one.config_id == row["config_id"] and one.test_accuracy is not None]
-    return sorted(own, key=lambda trial: trial.seed)
+    own = [one for one in trials if one.config_id == row["config_id"] and one.purpose == "confirmation"]
+    return sorted((one for one in own if one.status in ("completed", "diverged")), key=lambda trial: trial.seed)
+
+
+def _confirmations(reports: Path, row: pd.Series) -> list[TrialRecord]:
+    """Those that have a test accuracy, in order of their seeds."""
+    return [one for one in _candidates(reports, row) if one.test_accuracy is not None]
+
+
+def _drawn(trials: Sequence[TrialRecord], shipped: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
+    """Which are trained again: drawn, so that nobody knows them beforehand, and those first that level 1 did not see."""
+    unseen = [trial for trial in trials if trial not in shipped]
+    order = [*random.sample(unseen, len(unseen)), *random.sample(shipped, len(shipped))]
+    return sorted(order[:count], key=lambda trial: trial.seed)
 
 
 def _weights(reports: Path, row: pd.Series, trial: TrialRecord) -> Path:
@@ -71,8 +85,15 @@ def _at_level_1(reports: Path, row: pd.Series, trials: Sequence[TrialRecord], da
         found = [(trial, score_again(trial, _weights(reports, row, trial), data_root)) for trial in trials]
     except AlteredRecordError as error:
         return Finding(False, 0.0, str(error))
-    again = [_repeated(*one) for one in found]
-    return _refused(row, found) or rescored(again, int(row["test_images"])) if found else None
+    if not found:
+        return None
+    if refused := _refused(row, found):
+        return refused
+    on_test = rescored([_repeated(*one) for one in found], int(row["test_images"]))
+    on_validation = rescored([_validated(*one) for one in found], trials[0].validation_images)
+    if on_test.holds and not on_validation.holds:
+        return replace(on_validation, said=f"on validation, {on_validation.said}")
+    return on_test
 
 
 def _at_level_2(row: pd.Series, trials: Sequence[TrialRecord], cache: Path, data_root: Path) -> Finding:
@@ -80,8 +101,14 @@ def _at_level_2(row: pd.Series, trials: Sequence[TrialRecord], cache: Path, data
         found = [(trial, train_anew(trial, cache, data_root)) for trial in trials]
     except AlteredRecordError as error:
         return Finding(False, 0.0, str(error))
+    for trial, again in found:
+        if trial.test_accuracy is None and again.accuracy is not None and again.same_place:
+            return Finding(False, 0.0, f"seed {trial.seed} is said to have diverged, and comes to {again.accuracy:.4f}")
+    measured = [(trial, again) for trial, again in found if trial.test_accuracy is not None]
+    if not measured:
+        return Finding(True, 0.0, "diverged again")
     claimed = list(row["accuracies"].values())
-    return _refused(row, found) or retrained([_repeated(*one) for one in found], claimed)
+    return _refused(row, measured) or retrained([_repeated(*one) for one in measured], claimed)
 
 
 def _refused(row: pd.Series, found: Sequence[tuple[TrialRecord, Again]]) -> Finding | None:
@@ -102,6 +129,13 @@ def _repeated(trial: TrialRecord, again: Again) -> Repeated:
     return Repeated(trial.seed, trial.test_accuracy, again.accuracy, again.same_weights, again.same_place)
 
 
+def _validated(trial: TrialRecord, again: Again) -> Repeated:
+    """The same on validation, by which the search chose."""
+    assert trial.validation_accuracy is not None
+    assert again.validation is not None
+    return Repeated(trial.seed, trial.validation_accuracy, again.validation, again.same_weights, again.same_place)
+
+
 def _note(
     record: Record,
     reports: Path,
@@ -116,11 +150,15 @@ def _note(
         return
     study = record.study(str(row["study"]))
     day, seeds = f"{datetime.now(UTC):%Y-%m-%d}", [trial.seed for trial in trials]
+    which = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    if found.holds is None:
+        console.print(Text(f"  level {level}: undecided, {which}: {found.said}", "yellow"), soft_wrap=True)
+        return
     entry = Verification(
         *(str(row["config_id"]), level, day, found.holds, found.drift, seeds),
         *(found.said, machine(), study.seal.id),
     )
     note_verified(reports / study.name, [entry])
     verdict = "holds" if found.holds else "REFUSED"
-    said = f"  level {level}: {verdict}, {len(seeds)} seeds, drift {points(found.drift)} points: {found.said}"
+    said = f"  level {level}: {verdict}, {which}, drift {points(found.drift)} points: {found.said}"
     console.print(Text(said, "green" if found.holds else "red"), soft_wrap=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from harness.record import EpochRecord, TrialRecord
+from harness.report.completeness import completeness_faults
 from harness.source import SpecError, read_yaml
 from harness.spec import leaves
 from harness.store.weights import weights_digest
 
+_OF_A_RUN = ("name", "id", "device")
+"""What study.json has, and a study that is asked for has not."""
 _PLACES = {"path", "folder"}
 """Fields that say where files lie on one machine: loading a study settles them."""
 
@@ -35,6 +40,7 @@ def trial_faults(folder: Path, attempts: Sequence[TrialRecord], epochs: Sequence
                 f"and its last epoch {epoch.accuracy}"
             )
     yield from _same_weights(list(last.values()))
+    yield from _other_teachers(last)
     yield from _students(folder, last)
 
 
@@ -93,6 +99,17 @@ def _same_weights(trials: Sequence[TrialRecord]) -> Iterator[str]:
             yield f"row {trial.config_id}: seeds {other} and {trial.seed} have the same weights"
 
 
+def _other_teachers(trials: Mapping[str, TrialRecord]) -> Iterator[str]:
+    """A student's record says which weights taught it, and the teacher's own which it has."""
+    for trial in trials.values():
+        teacher = trials.get(trial.teacher_id or "")
+        if teacher and trial.teacher_digest not in (None, teacher.student_digest):
+            yield (
+                f"trial {trial.trial_id} says that its teacher has the weights {str(trial.teacher_digest)[:8]}, "
+                f"and trial {teacher.trial_id}, its teacher, {str(teacher.student_digest)[:8]}"
+            )
+
+
 def _students(folder: Path, trials: Mapping[str, TrialRecord]) -> Iterator[str]:
     for path in sorted((folder / "students").glob("*")):
         trial = trials.get(path.stem)
@@ -111,6 +128,13 @@ def _students(folder: Path, trials: Mapping[str, TrialRecord]) -> Iterator[str]:
             )
 
 
+def repeatable(frozen: Mapping[str, Any]) -> str:
+    """The resolved study as YAML that `harness search` takes, its search spaces within: it needs no other file."""
+    content = {key: value for key, value in frozen.items() if key not in _OF_A_RUN}
+    head = "# The whole study as it was run, defaults and search spaces within, made of study.json.\n"
+    return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+
+
 def study_faults(folder: Path, name: str, attempts: Sequence[TrialRecord]) -> Iterator[str]:
     """What is wrong between the study as it was asked and what was run."""
     try:
@@ -119,12 +143,16 @@ def study_faults(folder: Path, name: str, attempts: Sequence[TrialRecord]) -> It
     except (OSError, ValueError, SpecError) as error:
         yield f"the study cannot be read: {error}"
         return
-    others = sorted({trial.study for trial in attempts} - {name} - {str(frozen.get("name"))})
+    if frozen.get("name") != name:
+        yield f"it is the study {frozen.get('name')} (study.json), and lies in the folder of {name}"
+    others = sorted({trial.study for trial in attempts} - {name})
     yield from (f"its records are of the study {other}" for other in others)
+    again = folder / f"{name}.yaml"
+    if not again.is_file() or again.read_text(encoding="utf-8") != repeatable(frozen):
+        yield f"{again.name} is missing or not what study.json gives; `harness publish` writes it anew"
     yield from _edited(asked, frozen)
     yield from _cut_short(asked, frozen)
-    yield from _missing_seeds(frozen, attempts)
-    yield from _missing_rows(frozen, attempts)
+    yield from completeness_faults(frozen, _last(attempts))
 
 
 def _edited(asked: Mapping[str, Any], frozen: Mapping[str, Any]) -> Iterator[str]:
@@ -145,35 +173,3 @@ def _cut_short(asked: Mapping[str, Any], frozen: Mapping[str, Any]) -> Iterator[
     seeds = [(of.get("confirm") or {}).get("seeds") for of in (asked, frozen)]
     if seeds[0] is not None and seeds[0] != seeds[1]:
         yield f"confirm.seeds is {seeds[0]!r}, and the study was run with {seeds[1]!r} (study.json)"
-
-
-def _missing_rows(frozen: Mapping[str, Any], attempts: Sequence[TrialRecord]) -> Iterator[str]:
-    """Each arm's search that came to an end has a finalist; a search over students has one of any of them."""
-    varied = {
-        arm.get("label") or arm["method"]["name"]
-        for arm in frozen.get("arms", ())
-        if any(path.startswith("student.") for path in {**(frozen.get("space") or {}), **(arm.get("space") or {})})
-    }
-    searched, confirmed = (
-        {
-            (one.dataset, one.arm, one.teacher or "", "any" if one.arm in varied else one.student)
-            for one in _last(attempts)
-            if one.purpose == purpose and (purpose == "confirmation" or one.epochs_done == one.epochs)
-        }
-        for purpose in ("search", "confirmation")
-    )
-    for dataset, arm, _, student in sorted(searched - confirmed):
-        yield f"no row of {arm} on {student} ({dataset}) was confirmed, though it was searched to the end"
-
-
-def _missing_seeds(frozen: Mapping[str, Any], attempts: Sequence[TrialRecord]) -> Iterator[str]:
-    confirm = frozen.get("confirm")
-    asked = set(confirm.get("seeds", ())) if isinstance(confirm, Mapping) else set()
-    found: dict[str, set[int]] = defaultdict(set)
-    for trial in attempts:
-        if trial.purpose == "confirmation":
-            found[trial.config_id].add(trial.seed)
-    for config, seeds in sorted(found.items()):
-        if asked - seeds:
-            lacking = ", ".join(map(str, sorted(asked - seeds)))
-            yield f"row {config} lacks confirmation seed {lacking}, which the study asks for"

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.comparability import Judged, judged
+from harness.literal import printable
 from harness.record import TrialRecord
-from harness.report.leaderboard import printable
 from harness.source import MissingError, UserError, shown
 from harness.store.parquet import Store
 
@@ -38,11 +38,13 @@ def recorded(folders: Sequence[Path], name: str) -> Asked | None:
     for folder in folders:
         if folder.name == name:
             return Asked(name, Store(folder).frozen_study() or {}, None)
-    digits = name.rpartition("/")[2]
-    if len(digits) < SHORTEST_PREFIX or not set(digits) <= set("0123456789abcdef"):
+    if not could_be_id(name):
         return None
+    digits = name.rpartition("/")[2]
     within = [folder for folder in folders if folder.name == name.rpartition("/")[0]] or folders
-    trials = [trial for folder in within for trial in Store(folder).trials()]
+    stores = [Store(folder) for folder in within]
+    trials = [trial for store in stores for trial in store.trials()]
+    refuse_unread(stores)
     exact = {trial.trial_id: trial for trial in trials if trial.trial_id.startswith(digits)}
     rows = {one.config_id for one in trials if one.config_id.startswith(digits) and one.purpose == "confirmation"}
     if len(exact) + len(rows) > 1:
@@ -55,6 +57,18 @@ def recorded(folders: Sequence[Path], name: str) -> Asked | None:
         return Asked(name, json.loads(first.spec), first)
     found = next(iter(exact.values()), None)
     return Asked(name, json.loads(found.spec), found) if found else None
+
+
+def could_be_id(name: str) -> bool:
+    """Whether a name is the beginning of an id, by its letters."""
+    digits = name.rpartition("/")[2]
+    return len(digits) >= SHORTEST_PREFIX and set(digits) <= set("0123456789abcdef")
+
+
+def refuse_unread(stores: Sequence[Store]) -> None:
+    """Raises `MissingError` where a record could not be read: what it held would be left out without a word."""
+    for path in (path for store in stores for path in store.unread):
+        raise MissingError(f"{path} cannot be read; `harness search` of its study sets it aside and repeats the trial")
 
 
 def print_difference(ours: Asked, theirs: Asked, console: Console) -> bool:

@@ -77,7 +77,7 @@ def _table(board: Board, record: Record) -> Table:
             integer(row["tuning_trials"]),
             amount(duration(row["tuning_seconds"]), row["tuning_seconds"]),
             integer(row["looks"]),
-            text(verified_in_words(record.verified(row))),
+            text(verified_in_words(record.verified(row), row["n"] + row["lost"])),
             Cell(row["config_id"]),
         ]
         rows.append(Row(cells, key(row)))

@@ -12,6 +12,7 @@ It needs no torch. That the numbers are true is for levels 1 and 2 to show.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from harness.analysis.cost import origins
 from harness.record import EpochRecord, LookRecord, TrialRecord
 from harness.report.consistency import study_faults, trial_faults
 from harness.report.page import report_html
@@ -30,6 +32,7 @@ from harness.store.published import (
     EPOCHS,
     LOOKS,
     PROVENANCE,
+    RAN_ON,
     REPORT,
     TRIALS,
     VERIFIED,
@@ -41,7 +44,7 @@ from harness.store.published import (
     read_seal,
     record_digests,
 )
-from harness.store.query import read_run
+from harness.store.query import read_run, run_of
 from harness.store.verified import read_verified
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, UserError)
@@ -95,7 +98,7 @@ def folder_faults(folder: Path) -> list[Fault]:
         except (*UNREADABLE, AttributeError) as error:
             found.append(Fault(str(path), f"cannot be read: {error}"))
     found += _verified_faults(folder, attempts)
-    return found or [*_report_faults(folder, seal)]
+    return found or [*_origin_faults(folder, attempts, seal)] or [*_report_faults(folder, seal)]
 
 
 def _cut(path: Path, said: Iterator[str]) -> list[Fault]:
@@ -115,7 +118,9 @@ def _file_faults(folder: Path, seal: Seal) -> Iterator[Fault]:
             yield Fault(str(folder / name), f"is not part of what was published: {PROVENANCE} does not name it")
         elif here[name] != seal.files[name]:
             yield Fault(
-                str(folder / name), f"was changed since it was published: its SHA-256 is not that of {PROVENANCE}"
+                str(folder / name),
+                f"was changed since it was published: its SHA-256 is not that of {PROVENANCE}; "
+                "`git checkout` brings back what was committed",
             )
     yield from (
         Fault(str(folder / name), "is missing, and no study is published without it")
@@ -160,9 +165,26 @@ def _verified_faults(folder: Path, attempts: list[TrialRecord]) -> list[Fault]:
     try:
         entries = read_verified(folder)
     except UNREADABLE as error:
-        return [Fault(str(path), f"cannot be read ({error}); verify again")]
-    strange = sorted({entry.row for entry in entries} - {trial.config_id for trial in attempts})
-    return [Fault(str(path), f"speaks of the row {row}, which is not published") for row in strange]
+        return [Fault(str(path), f"cannot be read ({error}); remove it, then verify again")]
+    seeds: dict[str, set[int]] = {}
+    for trial in attempts:
+        if trial.purpose == "confirmation":
+            seeds.setdefault(trial.config_id, set()).add(trial.seed)
+    strange = sorted({entry.row for entry in entries} - seeds.keys())
+    said = [f"speaks of the row {row}, which is not published" for row in strange]
+    said += [
+        f"speaks of seed {min(other)} of the row {entry.row}, which has none such"
+        for entry in entries
+        if (other := set(entry.seeds) - seeds.get(entry.row, set(entry.seeds)))
+    ]
+    return [Fault(str(path), line) for line in said]
+
+
+def _origin_faults(folder: Path, attempts: list[TrialRecord], seal: Seal) -> Iterator[Fault]:
+    """Whether the machines and versions that the seal counts are those of the records."""
+    frozen = Store(folder).frozen_study()
+    if frozen is not None and (gives := origins(run_of(folder, frozen, attempts).trials)) != seal.surroundings[RAN_ON]:
+        yield Fault(str(folder / PROVENANCE), f"{RAN_ON} is not what the records give, {json.dumps(gives)}")
 
 
 def _report_faults(folder: Path, seal: Seal) -> Iterator[Fault]:
@@ -188,7 +210,8 @@ def _page_faults(reports: Path) -> Iterator[Fault]:
             continue
         said = path.read_text(encoding="utf-8", errors="replace")
         if said != gives:
-            yield Fault(str(path), "line " + _first_difference(said.splitlines(), gives.splitlines()))
+            difference = _first_difference(said.splitlines(), gives.splitlines())
+            yield Fault(str(path), f"line {difference}; `harness publish` writes it anew")
 
 
 def _first_difference(said: list[str], gives: list[str]) -> str:

@@ -21,6 +21,7 @@ from harness.analysis.configs import search_configs, whole_configs
 from harness.analysis.confirmed import confirmed_rows, reproduce
 from harness.analysis.pareto import Direction, objectives_of, pareto_front
 from harness.analysis.wording import count, counted, duration, percent, plus_minus
+from harness.literal import markdown, printable
 from harness.report.content import group_title, optional
 from harness.store.query import Run, read_run
 
@@ -29,7 +30,6 @@ _LOOKS = "looks: how often the test split was read for a row; after the first it
 _SIZES = ("params", "macs", "latency")
 _NARROW = 60
 """Columns of a terminal below which numbers fold too: otherwise they would leave no room for names."""
-_LITERAL = str.maketrans({"&": "&amp;", "<": "&lt;", "|": "&#124;"} | {sign: f"\\{sign}" for sign in "\\`*_[]~$#!"})
 
 
 @dataclass(frozen=True)
@@ -202,11 +202,6 @@ def _text(value: object) -> Text:
     return Text(printable(value))
 
 
-def printable(value: object) -> str:
-    """A text without control characters, so that no name can steer a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in str(value))
-
-
 def leaderboard_markdown(folders: Sequence[Path]) -> str:
     """The leaderboard as a Markdown page."""
     lines = ["# Leaderboard", "", "Confirmed rows: mean test accuracy over fresh seeds ± half its 95 % t interval."]
@@ -227,8 +222,3 @@ def leaderboard_markdown(folders: Sequence[Path]) -> str:
     if not boards:
         lines += ["No config has been confirmed yet.", ""]
     return "\n".join(lines)
-
-
-def markdown(text: str) -> str:
-    """A text that Markdown shows literally, on one line of a table."""
-    return printable(text).translate(_LITERAL)

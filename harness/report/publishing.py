@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.analysis.cost import origins
 from harness.files import write_text_whole
 from harness.record import EpochRecord, TrialRecord
+from harness.report.consistency import repeatable
 from harness.report.integrity import UNREADABLE, folder_faults
 from harness.report.page import report_html
 from harness.report.record import read_study, record_of
@@ -32,7 +33,7 @@ from harness.store.published import (
     write_records,
 )
 from harness.store.query import read_run, run_of
-from harness.store.verified import Verification, note_verified
+from harness.store.verified import Verification, note_verified, read_verified
 
 LARGEST = 2**20
 """Bytes of a student that still counts as small."""
@@ -72,6 +73,7 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
     with _made_beside(reports / name) as folder:
         for file in ("study.yaml", "study.json"):
             shutil.copyfile(run_folder / file, folder / file)
+        write_text_whole(folder / f"{name}.yaml", repeatable(frozen))
         _copy_students(store, attempts, folder)
         epochs = _epochs(store)
         write_records(folder, attempts, epochs, store.looks())
@@ -83,11 +85,21 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
             raise UnpublishableError(
                 f"{run_folder} is not fit to be published: " + "; ".join(fault.said for fault in wrong[:5])
             )
-        if (reports / name / VERIFIED).is_file():  # what was found of this very record stays, a refusal above all
-            shutil.copyfile(reports / name / VERIFIED, folder / VERIFIED)
+        _keep_verified(reports / name, folder)
         _note_level_0(folder, day)
     write_pages(reports)
     return reports / name
+
+
+def _keep_verified(old: Path, new: Path) -> None:
+    """What was found of this very record stays, a refusal above all."""
+    if (old / VERIFIED).is_file():
+        try:
+            read_verified(old)
+        except UNREADABLE as error:
+            path = old / VERIFIED
+            raise UnpublishableError(f"{path} cannot be read ({error}); remove it, then publish again") from error
+        shutil.copyfile(old / VERIFIED, new / VERIFIED)
 
 
 def _refuse_unreadable(folder: Path) -> None:
@@ -152,11 +164,13 @@ def rewrite(reports: Path) -> list[Path]:
     """
     folders = published_folders(reports)
     for folder in folders:
-        wrong = [fault for fault in folder_faults(folder) if fault.place != str(folder / REPORT)]
+        made_anew = {str(folder / REPORT), str(folder / f"{folder.name}.yaml")}
+        wrong = [fault for fault in folder_faults(folder) if fault.place not in made_anew]
         if wrong:
             raise UnpublishableError(f"{wrong[0]}; `harness verify` names all that is wrong")
         known = read_seal(folder)
         write_text_whole(folder / REPORT, report_html(read_run(folder)))
+        write_text_whole(folder / f"{folder.name}.yaml", repeatable(Store(folder).frozen_study() or {}))
         seal(folder, known.study, known.published, known.records, {**known.surroundings, WRITTEN_BY: libraries()})
     write_pages(reports)
     return folders

@@ -14,8 +14,8 @@ from harness.analysis.comparability import Lane
 from harness.analysis.comparison import answer, differences, gap, gap_in_words
 from harness.analysis.confirmed import confirmed_rows
 from harness.analysis.wording import count, counted, duration, percent, plus_minus, points
+from harness.literal import markdown, printable
 from harness.report.content import optional
-from harness.report.leaderboard import markdown, printable
 from harness.report.record import Board, PublishedStudy, Record
 from harness.store.verified import Verification
 
@@ -26,12 +26,14 @@ work among them: [LOG.md](LOG.md). Every row to sort, filter and compare: [index
 download and open. For machines: [leaderboard.json](leaderboard.json).
 
 **How sure it is.** An accuracy is the mean on the test split over fresh seeds ± half its 95 % t interval; the search
-that chose a row never saw that split. Rows that share a rank (=) cannot be told apart (two-sided t at .05, paired over
-common seeds, uncorrected). *Looks* is how often the test split was read for a seed of the row: after the first,
-somebody may have chosen by it. *Tuned* is what its arm's search cost for this student: trials and their training time.
-◆ marks the front of accuracy against parameters. *Verified*: at level 0 the record is whole and consistent, at 1
-stored students were scored again, at 2 seeds were trained again; drift is what was found minus what is claimed, in
-points.
+that chose a row never saw that split. Rows that share a rank (=) cannot be told apart from one another (two-sided t at
+.05, paired over common seeds, uncorrected, or closer than a standard error of the pooled spread); rows of different
+ranks may be as hard to tell apart, which `harness compare` tests. *Looks* is how often the test split was read for a
+seed of the row, `harness verify` aside: after the first, somebody may have chosen by it. *Tuned* is what its arm's
+search took for this student: trials and their training time, of which trials that trained in one pack share that pack's
+equally, whatever their methods cost. ◆ marks the front of accuracy against parameters. *Verified* is its verifier's
+word: at level 0 the record is whole and consistent, at 1 stored students were scored again, at 2 seeds were trained
+again; drift is what was found minus what is claimed, in points.
 
 **How to repeat it.** In a checkout, with `make setup` done:
 
@@ -73,7 +75,7 @@ def _study(study: PublishedStudy) -> Iterator[str]:
     yield f"{markdown(_cost(run.trials))}, published {study.seal.published}.\n"
     files = ("study.yaml", "report.html", "trials.parquet", "epochs.parquet", "provenance.json")
     yield " · ".join(f"[{file}]({url_quoted(name)}/{file})" for file in files) + "\n"
-    again = shell_quoted(f"reports/{printable(name)}/study.yaml")
+    again = shell_quoted(f"reports/{printable(name)}/{printable(name)}.yaml")
     yield f"Again from the beginning: `harness search --study {again} --runs again`\n"
 
 
@@ -110,7 +112,7 @@ def _board(board: Board, record: Record) -> Iterator[str]:
             count(row["macs"]),
             f"{row['tuning_trials']}, {duration(row['tuning_seconds'])}",
             str(row["looks"]),
-            markdown(verified_in_words(record.verified(row))),
+            markdown(verified_in_words(record.verified(row), row["n"] + row["lost"])),
             f"`{row['config_id']}`",
         ]
         yield "| " + " | ".join(cells) + " |"
@@ -127,9 +129,10 @@ def lane_title(lane: Lane) -> str:
     return f"{key['dataset']}, {key['epochs']} epochs{teacher}, data {data}, {key['test_images']} test images"
 
 
-def verified_in_words(found: Verification | None) -> str:
-    """`level 1, 2026-11-27, drift 0`, or that it did not hold."""
+def verified_in_words(found: Verification | None, seeds: int) -> str:
+    """`level 1, 2 of 5 seeds, 2026-11-27, drift 0`, or that it did not hold; `seeds` are the row's."""
     if found is None:
         return "not yet"
     drift = "" if found.drift is None else f", drift {points(found.drift)}"
-    return f"{'level' if found.holds else 'REFUSED at level'} {found.level}, {found.date}{drift}"
+    of = f", {len(found.seeds)} of {counted(seeds, 'seed')}" if found.level else ""
+    return f"{'level' if found.holds else 'REFUSED at level'} {found.level}{of}, {found.date}{drift}"

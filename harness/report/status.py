@@ -20,8 +20,9 @@ from rich.text import Text
 from harness.analysis.cells import CELL, distinct, groups, searched_together
 from harness.analysis.configs import search_configs, whole_configs
 from harness.analysis.wording import count, duration, percent
+from harness.literal import printable
 from harness.record import TrialRecord
-from harness.report.leaderboard import Board, boards_of, printable
+from harness.report.leaderboard import Board, boards_of
 from harness.store.live import RunningTrial, age, is_running, read_live
 from harness.store.parquet import Store, now
 from harness.store.query import Run, device_share, run_of

@@ -20,7 +20,7 @@ from harness.analysis.comparability import obstacles
 from harness.analysis.comparison import speakers, verdict
 from harness.analysis.statistics import Difference, holm, paired_difference
 from harness.analysis.wording import percent, points, probability, span
-from harness.report.leaderboard import printable
+from harness.literal import printable
 from harness.source import MissingError, UserError, did_you_mean
 
 SHORTEST_PREFIX = 4

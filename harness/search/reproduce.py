@@ -24,16 +24,18 @@ SHORTEST_PREFIX = 4
 
 
 def find_trial(folders: Sequence[Path], trial_id: str) -> TrialRecord:
-    """The record of a trial, by its id or the first digits of it, in any run below some folders.
+    """The record of a trial, by its id or the first digits of it, in any run below some folders; the first speaks.
 
     Raises `MissingError` where there is none, or more than one, and `UserError` for too few digits.
     """
     if len(trial_id) < SHORTEST_PREFIX:
         raise UserError(f"{trial_id or 'nothing'} is too short to name a trial; give at least {SHORTEST_PREFIX} digits")
     stores = [Store(path.parent) for folder in folders for path in sorted(folder.glob("*/study.json"))]
-    found = {
-        trial.trial_id: trial for store in stores for trial in store.trials() if trial.trial_id.startswith(trial_id)
-    }
+    found: dict[str, TrialRecord] = {}
+    for store in stores:
+        for trial in store.trials():
+            if trial.trial_id.startswith(trial_id):
+                found.setdefault(trial.trial_id, trial)
     if not found:
         unread = ", ".join(str(path) for store in stores for path in store.unread)
         raise MissingError(

@@ -22,8 +22,8 @@ from harness.train.students import stored_student
 from harness.train.trial import TrialSpec
 from harness.train.workshop import Workshop
 
-_PLACE = ("python", "torch", "machine", "device", "threads")
-"""What decides how sums are rounded: where these are the same, every number is."""
+_PLACE = ("harness", "commit", "python", "torch", "machine", "device", "threads")
+"""What decides how sums are rounded, and in which order they are made: where these are the same, every number is."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Again:
     """Why it came to no accuracy."""
     strange: str = ""
     """What the record says, and is otherwise."""
+    validation: float | None = None
+    """Accuracy of a stored student on validation."""
 
 
 class AlteredRecordError(MissingError):
@@ -61,13 +63,16 @@ def score_again(record: TrialRecord, weights: Path, data_root: Path) -> Again:
         raise AlteredRecordError(str(error)) from error
     workshop = Workshop(data_root, Path("unused"), device)
     fingerprint = workshop.data(spec.data).fingerprint
-    score = evaluate(network, workshop.test(spec))
+    score, validation = evaluate(network, workshop.test(spec)), evaluate(network, workshop.data(spec.data).validation)
     return Again(
         accuracy=score.accuracy,
         same_weights=state_digest(network) == record.student_digest,
         same_place=_is_same_place(record.provenance, provenance(device, fingerprint)),
         data_fingerprint=fingerprint,
-        strange=_otherwise(record, {**follows_from(spec), "test_images": score.images}),
+        strange=_otherwise(
+            record, {**follows_from(spec), "test_images": score.images, "validation_images": validation.images}
+        ),
+        validation=validation.accuracy,
     )
 
 
@@ -96,13 +101,17 @@ def train_anew(record: TrialRecord, cache: Path, data_root: Path) -> Again:
     if again.status == "failed":
         raise MissingError(f"seed {record.seed} could not be trained here: {again.error_class}: {again.error_message}")
     fingerprint = again.provenance.data_fingerprint if again.provenance else ""
+    same_weights = again.student_digest is not None and again.student_digest == record.student_digest
+    must_be = {**follows_from(spec), "test_images": again.test_images} if again.test_images else follows_from(spec)
+    if same_weights:  # then those that taught it are the same too
+        must_be |= {"teacher_digest": again.teacher_digest, "validation_accuracy": again.validation_accuracy}
     return Again(
         accuracy=again.test_accuracy,
-        same_weights=again.student_digest is not None and again.student_digest == record.student_digest,
+        same_weights=same_weights,
         same_place=_is_same_place(record.provenance, again.provenance),
         data_fingerprint=fingerprint,
         said=again.status,
-        strange=_otherwise(record, {**follows_from(spec), "test_images": again.test_images}),
+        strange=_otherwise(record, must_be),
     )
 
 

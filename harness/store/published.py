@@ -2,6 +2,7 @@
 
     reports/S/
       study.yaml, study.json       what was asked: as written, and fully resolved
+      S.yaml                       the latter as a study to run again, which needs no other file
       trials.parquet               every attempt of every trial
       epochs.parquet               the epochs of each trial's last attempt
       looks.parquet                looks at the test split after the confirmations' own
@@ -19,7 +20,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,14 @@ class Seal:
 
     @property
     def id(self) -> str:
-        """Of what was claimed: the study, the records and the students, but not how the report shows them."""
-        return content_id([self.study, self.records, {name: of for name, of in self.files.items() if name != REPORT}])
+        """Of what was claimed: the study, the records and the students, but not how files hold or show them.
+
+        A look at the test split that is noted later is no other claim.
+        """
+        shown = {REPORT, TRIALS, EPOCHS, LOOKS}
+        return content_id(
+            [self.study, self.records, {name: of for name, of in self.files.items() if name not in shown}]
+        )
 
 
 def write_records(
@@ -142,6 +149,7 @@ def read_seal(folder: Path) -> Seal:
     wrong = [name for name, kind in kinds.items() if not isinstance(said[name], kind)]
     if wrong:
         raise ValueError(f"{wrong[0]} is of another type than it must be")
+    date.fromisoformat(said["published"])  # raises `ValueError`
     texts = [*said["files"].values(), *said["records"].values()]
     counts = [said["surroundings"].get(name) for name in (WRITTEN_BY, RAN_ON)]
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(count, dict) for count in counts):

@@ -10,6 +10,7 @@ import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from harness.files import write_text_whole
@@ -65,6 +66,9 @@ def _check(entry: Verification) -> None:
     for name, kinds in _KINDS.items():
         if type(getattr(entry, name)) not in kinds:
             raise ValueError(f"an entry's `{name}` is of another type than it must be")
+    if entry.drift is not None and not -1 <= entry.drift <= 1:
+        raise ValueError("an entry's `drift` is no difference of accuracies")
+    date.fromisoformat(entry.date)  # raises `ValueError`
     if entry.level not in (0, 1, 2) or any(type(seed) is not int for seed in entry.seeds):
         raise ValueError("an entry has a level that is not 0, 1 or 2, or a seed that is no whole number")
 

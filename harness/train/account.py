@@ -423,13 +423,17 @@ def provenance(device: torch.device, fingerprint: str, packed: bool = False) -> 
 
 @cache
 def machine() -> str:
-    """Operating system, architecture and processor."""
+    """Operating system, architecture, processor and the vector instructions that torch uses on it.
+
+    In a virtual machine the processor's name may hide which it is.
+    """
     processor = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         named = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         processor = named[0].partition(":")[2].strip() if named else processor
-    return " ".join(filter(None, (platform.system(), platform.machine(), processor)))
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return " ".join(filter(None, (platform.system(), platform.machine(), processor, f"({instructions})")))
 
 
 @cache

@@ -6,20 +6,24 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from harness.literal import markdown
 from harness.record import TrialRecord
 
 
 def model_card(record: TrialRecord, config: Mapping[str, Any], agreement: str) -> str:
     """The card as Markdown. One trial is one seed: the row that it belongs to says how much seeds spread."""
     channels, height, width = config["shape"]
-    taught = f"by {record.method}, taught by {record.teacher}" if record.teacher else f"by {record.method}"
+    study, arm, method, student, data = map(
+        markdown, (record.study, record.arm, record.method, record.student, record.dataset)
+    )
+    taught = f"by {method}, taught by {markdown(record.teacher)}" if record.teacher else f"by {method}"
     settings = {name: json.loads(value) for name, value in record.point.items()}
     origin = record.provenance
     return f"""---
 pipeline_tag: image-classification
-tags: [image-classification, knowledge-distillation, {record.method}]
+tags: {json.dumps(["image-classification", "knowledge-distillation", record.method])}
 ---
-# {record.student} for {record.dataset}
+# {student} for {data}
 
 An image classifier of {record.params:,} parameters and {record.macs:,} multiply-adds an image, trained {taught} for
 {record.epochs} epochs.
@@ -28,12 +32,12 @@ An image classifier of {record.params:,} parameters and {record.macs:,} multiply
 | --- | --- |
 | accuracy on test | {_percent(record.test_accuracy)} of {record.test_images:,} images, seed {record.seed} alone |
 | accuracy on validation | {_percent(record.validation_accuracy)} of {record.validation_images:,} images |
-| study, arm | {record.study}, {record.arm} |
+| study, arm | {study}, {arm} |
 | trial, config | `{record.trial_id}`, `{record.config_id}` |
 | weights (SHA-256) | `{record.student_digest}` |
 | data (SHA-256) | `{origin.data_fingerprint if origin else "unknown"}` |
 | made with | {_made_with(record)} |
-| what the search chose | `{json.dumps(settings)}` |
+| what the search chose | {markdown(json.dumps(settings))} |
 
 ## Use
 
@@ -51,8 +55,8 @@ pixels = np.zeros((1, {channels}, {height}, {width}), dtype=np.uint8)
 
 ## Limits
 
-It knows the classes and the kind of images of {record.dataset} and nothing else; it was compared with other students,
-not examined for use. One seed's accuracy is a draw: see the row of its config in the leaderboard.
+It knows the classes and the kind of images of {data} and nothing else; it was compared with other students,
+not examined for use. One seed's accuracy is a draw: its config's other seeds say how much it is worth.
 
 ## Repeat
 

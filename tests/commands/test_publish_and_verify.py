@@ -18,10 +18,11 @@ from harness.record import TrialRecord
 from harness.search.verification import Again, score_again
 from harness.source import MissingError
 from harness.store.parquet import Store
+from harness.store.published import write_records
 from harness.train.account import Account
 from tests.conftest import FinishedRun
 from tests.search.made_up import broken
-from tests.tampering import attempts, first_confirmed, raised, rewritten, sealed_anew
+from tests.tampering import attempts, epochs, first_confirmed, raised, rewritten, sealed_anew
 from tests.test_cli import harness
 
 ROOT = Path(__file__).parent.parent.parent
@@ -77,9 +78,9 @@ def test_higher_levels_say_that_they_need_torch(published: Path) -> None:
 def test_level_1_scores_every_published_student_exactly_and_the_row_says_so(reports: Path) -> None:
     code, said = harness("verify", "--level", "1", "--reports", reports)
     assert code == 0, said
-    assert said.count("level 1: holds, 2 seeds, drift 0.00 points: scores again exactly") == 2
+    assert said.count("level 1: holds, seeds 0, 1, drift 0.00 points: scores again exactly") == 2
     page = (reports / "README.md").read_text(encoding="utf-8")
-    assert len(re.findall(r"\| level 1, \d{4}-\d\d-\d\d, drift 0\.00 \|", page)) == 2
+    assert len(re.findall(r"\| level 1, 2 of 2 seeds, \d{4}-\d\d-\d\d, drift 0\.00 \|", page)) == 2
     rows = json.loads((reports / "leaderboard.json").read_text(encoding="utf-8"))
     assert [(row["verified"]["level"], row["verified"]["drift"]) for row in rows] == [(1, 0.0)] * 2
     assert harness("verify", "--reports", reports)[0] == 0  # what was noted is part of a record without fault
@@ -89,10 +90,11 @@ def test_level_2_accepts_an_honest_row(reports: Path) -> None:
     row = first_confirmed(attempts(reports / "tiny")).config_id
     code, said = harness("verify", "--row", row[:8], "--level", "2", "--seeds", "1", "--reports", reports)
     assert code == 0, said
-    assert "level 2: holds, 1 seeds, drift 0.00 points: the same weights, bit for bit" in said
+    assert re.search(r"level 2: holds, seed [01], drift 0\.00 points: the same weights, bit for bit", said)
     assert said.count("level 2") == 1
     assert re.search(
-        r"\| level 2, \d{4}-\d\d-\d\d, drift 0\.00 \|", (reports / "README.md").read_text(encoding="utf-8")
+        r"\| level 2, 1 of 2 seeds, \d{4}-\d\d-\d\d, drift 0\.00 \|",
+        (reports / "README.md").read_text(encoding="utf-8"),
     )
 
 
@@ -111,8 +113,29 @@ def test_an_accuracy_raised_by_a_point_and_sealed_anew_passes_0_and_is_refused(
     code, said = harness("verify", "--row", row, "--level", "2", "--seeds", "1", "--reports", reports)
     assert code == 1
     level = 1 if ships_students else 2
-    assert re.search(rf"level {level}: REFUSED, \d seeds, drift −1\.00 points: seed 0: 0\.\d+ is claimed and", said)
+    assert re.search(
+        rf"level {level}: REFUSED, seeds? [01](, 1)?, drift −1\.00 points: seed [01]: 0\.\d+ is claimed and", said
+    )
     assert "REFUSED at level" in (reports / "README.md").read_text(encoding="utf-8")
+
+
+def test_an_accuracy_on_validation_that_is_not_the_students_passes_0_and_is_refused(reports: Path) -> None:
+    """By it the search chose, and the record says how much it flattered."""
+    folder = reports / "tiny"
+    one = first_confirmed(attempts(folder))
+    other = (round((one.validation_accuracy or 0) * one.validation_images) + 1) / one.validation_images
+    changed = [replace(t, validation_accuracy=other) if t == one else t for t in attempts(folder)]
+    ends = [
+        replace(epoch, accuracy=other) if epoch.trial_id == one.trial_id and epoch.accuracy is not None else epoch
+        for epoch in epochs(folder)
+    ]
+    write_records(folder, changed, ends)
+    shutil.copyfile(_report_of(folder), folder / "report.html")
+    sealed_anew(folder)
+    assert harness("verify", "--reports", reports)[0] == 0
+    code, said = harness("verify", "--row", one.config_id, "--level", "1", "--reports", reports)
+    assert code == 1
+    assert re.search(rf"REFUSED, .*: on validation, seed {one.seed}: {other:.4f} is claimed and", said)
 
 
 @pytest.mark.parametrize("field", ["params", "macs", "test_images"])

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.report.integrity import faults, visible
 from harness.report.page import report_html
 from harness.report.record_pages import write_pages
-from harness.store.published import read_seal, seal
+from harness.store.published import read_seal, record_digests, seal, write_records
 from harness.store.query import read_run
-from tests.tampering import attempts, epochs, first_confirmed, rewritten, sealed_anew
+from tests.tampering import attempts, epochs, first_confirmed, raised, rewritten, sealed_anew
 
 
 @pytest.fixture
@@ -148,12 +150,15 @@ def test_what_is_no_list_of_verifications_is_named(reports: Path, text: str) -> 
     assert f"{path}: cannot be read" in said(reports)
 
 
-@pytest.mark.parametrize(("name", "value"), [("date", 5), ("drift", "0"), ("seeds", [1.5]), ("level", 3), ("holds", 1)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("date", 5), ("date", "today"), ("drift", "0"), ("drift", math.nan), ("seeds", [1.5]), ("level", 3), ("holds", 1)],
+)
 def test_a_verification_with_a_field_of_another_type_is_named(reports: Path, name: str, value: object) -> None:
     path = reports / "tiny" / "verified.json"
     entries = json.loads(path.read_text())
     path.write_text(json.dumps([entries[0] | {name: value}]))
-    assert f"{path}: cannot be read (an entry" in said(reports)
+    assert f"{path}: cannot be read (" in said(reports)
 
 
 @pytest.mark.parametrize("change", [{"surroundings": {}}, {"files": {"study.yaml": 1}}])
@@ -229,7 +234,71 @@ def test_a_row_that_was_left_out_before_sealing_is_named(reports: Path) -> None:
     for trial in gone:
         (folder / "students" / f"{trial.trial_id}.safetensors").unlink()
     sealed_anew(folder)
-    assert f"no row of {gone[0].arm} on resnet8-w2 (digits) was confirmed, though it was searched" in said(reports)
+    assert re.search(rf"1 row of the arm {re.escape(gone[0].arm)} on the student .* was not confirmed", said(reports))
+
+
+def test_an_arm_that_was_left_out_before_sealing_is_named(reports: Path) -> None:
+    folder = reports / "tiny"
+    arm = first_confirmed(attempts(folder)).arm
+    gone = {t.trial_id for t in attempts(folder) if t.arm == arm}
+    kept = [epoch for epoch in epochs(folder) if epoch.trial_id not in gone]
+    write_records(folder, [t for t in attempts(folder) if t.arm != arm], kept)
+    for id in gone:
+        (folder / "students" / f"{id}.safetensors").unlink(missing_ok=True)
+    sealed_anew(folder)
+    assert re.search(rf"no trial of the arm {re.escape(arm)} on the student {{.*}} of pair 1 is here", said(reports))
+
+
+def test_a_seed_that_nobody_asked_for_is_named(reports: Path) -> None:
+    folder = reports / "tiny"
+    for name in ("study.json", "study.yaml", "tiny.yaml"):
+        study = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+        study["confirm"]["seeds"] = [0]
+        (folder / name).write_text(json.dumps(study), encoding="utf-8")
+    sealed_anew(folder)
+    row = first_confirmed(attempts(folder)).config_id
+    assert f"row {row} has confirmation seed 1, which the study does not ask for" in said(reports)
+
+
+def test_a_second_folder_that_tells_the_same_trials_is_named(reports: Path) -> None:
+    """Whose rows would take the place of the first's, with what was verified of them."""
+    other = Path(shutil.copytree(reports / "tiny", reports / "zz"))
+    row = first_confirmed(attempts(other)).config_id
+    rewritten(other, lambda trials: raised(trials, row))
+    known = read_seal(other)
+    seal(other, "zz", known.published, record_digests(attempts(other), epochs(other)), known.surroundings)
+    assert "zz/study.yaml: it is the study tiny (study.json), and lies in the folder of zz" in said(reports)
+    assert "zz/study.yaml: its records are of the study tiny" in said(reports)
+
+
+def test_a_teacher_with_other_weights_is_named(reports: Path) -> None:
+    folder = reports / "tiny"
+    taught = next(t for t in attempts(folder) if t.teacher_digest)
+    rewritten(folder, lambda trials: [replace(t, teacher_digest="0" * 64) if t == taught else t for t in trials])
+    sealed_anew(folder)
+    assert f"trial {taught.trial_id} says that its teacher has the weights 00000000, and trial" in said(reports)
+
+
+def test_a_machine_that_is_not_that_of_the_records_is_named(reports: Path) -> None:
+    folder = reports / "tiny"
+    known = read_seal(folder)
+    machines = {**known.surroundings["trials_ran_on"], "machine": {"another": 13}}
+    seal(folder, known.study, known.published, known.records, {**known.surroundings, "trials_ran_on": machines})
+    assert "provenance.json: trials_ran_on is not what the records give" in said(reports)
+
+
+def test_a_study_to_run_again_that_is_another_is_named(reports: Path) -> None:
+    path = reports / "tiny" / "tiny.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("learning_rate: ", "learning_rate: 1"), encoding="utf-8")
+    sealed_anew(reports / "tiny")
+    assert "tiny.yaml is missing or not what study.json gives; `harness publish` writes it anew" in said(reports)
+
+
+def test_a_verification_of_a_seed_that_is_not_there_is_named(reports: Path) -> None:
+    path = reports / "tiny" / "verified.json"
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps([entries[0] | {"seeds": [0, 99]}]))
+    assert f"speaks of seed 99 of the row {entries[0]['row']}, which has none such" in said(reports)
 
 
 def test_a_seed_that_the_study_no_longer_asks_for_is_named(reports: Path) -> None:

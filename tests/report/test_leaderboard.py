@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from harness.literal import markdown
 from harness.report.leaderboard import (
     fronts,
     leaderboard_markdown,
     leaderboard_rows,
-    markdown,
     print_front,
     print_leaderboard,
 )

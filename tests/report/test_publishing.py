@@ -19,6 +19,7 @@ from harness.source import MissingError
 from harness.store.parquet import Store
 from harness.store.published import read_seal
 from harness.store.verified import Verification, note_verified, read_verified
+from harness.study.study import load_study
 from tests.conftest import FinishedRun
 from tests.records import STUDY, confirmations, sample_trials, trial, write_run
 
@@ -37,7 +38,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_published_folder_holds_all_that_it_must(published: Path) -> None:
     here = {path.name for path in (published / "tiny").iterdir()}
     files = {"study.yaml", "study.json", "trials.parquet", "epochs.parquet", "looks.parquet"}
-    files |= {"report.html", "provenance.json"}
+    files |= {"tiny.yaml", "report.html", "provenance.json"}
     assert here == files | {"students", "verified.json"}
     assert {path.name for path in published.iterdir()} == {"tiny", "README.md", "index.html", "leaderboard.json"}
 
@@ -77,7 +78,7 @@ def test_the_page_tells_what_was_found_how_sure_it_is_and_how_to_repeat_it(sampl
     assert "ksan on digits, mean of 3 students – better than scratch: +0.92 points" in page
     assert "5 common seeds" in page
     assert "harness verify --row ROW --level 2" in page
-    assert "harness search --study reports/sample/study.yaml" in page
+    assert "harness search --study reports/sample/sample.yaml --runs again" in page
     assert "[LOG.md](LOG.md)" in page
     assert page.count("| level 0, 2026-01-05 |") == 12
     assert "<" not in page.replace("p < .001", "")  # nothing that a code host might take for HTML
@@ -91,6 +92,12 @@ def test_names_that_look_like_markup_are_text_on_every_page(published: Path) -> 
     assert "<script>alert" not in index
 
 
+def test_the_published_study_can_be_run_again_from_one_file(published: Path) -> None:
+    frozen = json.loads((published / "tiny" / "study.json").read_text(encoding="utf-8"))
+    again = load_study(str(published / "tiny" / "tiny.yaml"))
+    assert {**again.resolved, "device": "cpu"} == frozen
+
+
 def test_links_lead_to_a_study_whatever_its_name(tmp_path: Path) -> None:
     name = "javascript:a(b) c"
     trials = [replace(one, study=name) for one in sample_trials()]
@@ -98,7 +105,7 @@ def test_links_lead_to_a_study_whatever_its_name(tmp_path: Path) -> None:
     publish(run, tmp_path / "reports", DAY)
     page = (tmp_path / "reports" / "README.md").read_text(encoding="utf-8")
     assert "](javascript%3Aa%28b%29%20c/report.html)" in page
-    assert "`harness search --study 'reports/javascript:a(b) c/study.yaml' --runs again`" in page
+    assert "`harness search --study 'reports/javascript:a(b) c/javascript:a(b) c.yaml' --runs again`" in page
     assert 'href="./javascript%3Aa%28b%29%20c/report.html"' in (tmp_path / "reports" / "index.html").read_text()
 
 

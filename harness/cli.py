@@ -210,8 +210,10 @@ def show(
                 from harness.store.parquet import Store
 
                 on_device = replace(planned, device=settled)
+                if settled == "cuda" and planned.study.spec.resources.gpus_per_trial == "auto":
+                    on_device = _packed(on_device, data_root, None)
                 store = Store(runs / planned.study.name)
-                fly_pilot(on_device, data_root, store, _workers(settled, planned), price)
+                fly_pilot(on_device, data_root, store, _workers(settled, on_device), price)
 
 
 @app.command()
@@ -385,13 +387,14 @@ def _packed(plan: Plan, data_root: Path, cluster: Cluster | None) -> Plan:
     import torch
     from joblib import cpu_count
 
+    from harness.study.forecast import corners
     from harness.train.packing import most_in_a_pack
     from harness.train.pilot import PilotError, fly, hungriest, rehearsal, trials_a_device
 
     if cluster:
         raise UserError("gpus_per_trial: auto measures on this machine; with --address give it as a number")
     device, resources = torch.device("cuda"), plan.study.spec.resources
-    hungry = hungriest(cell.base for cell in plan.cells)
+    hungry = hungriest(corner for cell in plan.cells for corner in corners(cell))
     try:
         with rehearsal(data_root, device) as workshop:
             pilot = fly(hungry, workshop, min(resources.pack, most_in_a_pack(hungry, device.type)))

@@ -32,7 +32,10 @@ def fly_pilot(plan: Plan, data_root: Path, store: Store, workers: int, price: fl
     with rehearsal(data_root, torch.device(plan.device)) as workshop:
         flown = forecast(plan, workshop, workers)
         found = list(track(flown, "pilot", len(plan.teachers) + len(plan.cells), transient=True))
-    print_forecast(found, Console(), workers, price)
+    share = (
+        plan.study.spec.resources.share if plan.device == "cuda" else float(plan.study.spec.resources.cpus_per_trial)
+    )
+    print_forecast(found, Console(), workers, share, price)
     store.note_forecast(
         {
             "study": content_id(plan.study.resolved),

@@ -69,7 +69,7 @@ def _confirmations(reports: Path, row: pd.Series) -> list[TrialRecord]:
 
 
 def _drawn(trials: Sequence[TrialRecord], shipped: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
-    """Which are trained again: drawn, so that nobody knows them beforehand, and those first that level 1 did not see."""
+    """Which are trained again: drawn, so that nobody knows them beforehand, those that level 1 did not see first."""
     unseen = [trial for trial in trials if trial not in shipped]
     order = [*random.sample(unseen, len(unseen)), *random.sample(shipped, len(shipped))]
     return sorted(order[:count], key=lambda trial: trial.seed)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -241,9 +242,10 @@ class BandedConvolution(torch.autograd.Function):
         ).reshape(members, batch * down, channels * kernel * across)
         banded = F.pad(weight, (0, 1))[..., which].view(*weight.shape[:4], across, wide)
         banded = banded.permute(0, 2, 3, 4, 1, 5).reshape(members, columns.shape[2], width * wide)
-        ctx.save_for_backward(columns, banded, into)
+        product = torch.bmm(columns, banded)  # in bfloat16 under autocast, and then so is all that flows back
+        ctx.save_for_backward(columns.to(product.dtype), banded.to(product.dtype), into)
         ctx.shapes = images.shape, weight.shape, stride, padding, down, wide
-        product = torch.bmm(columns, banded).view(members, batch, down, width, wide)
+        product = product.view(members, batch, down, width, wide)
         return product.permute(1, 0, 3, 2, 4).contiguous()
 
     @staticmethod
@@ -268,6 +270,7 @@ class BandedConvolution(torch.autograd.Function):
         return of_images, of_weight, None, None
 
 
+@cache
 def _bands(across: int, kernel: int, stride: int, padding: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Where a kernel's entries stand in its banded matrix of (w × w') places.
 
@@ -354,12 +357,12 @@ class StackedBatchNorm(nn.Module):
 
     def _flat(self, features: Tensor) -> Tensor:
         """Of features without positions."""
-        channels = features.reshape(-1, self.weight.numel()).T.contiguous()
+        channels = features.reshape(-1, self.weight.numel()).T.contiguous().float()
         normed, mean, variance = FlatBatchNorm.apply(channels, self.weight.flatten(), self.bias.flatten(), self.eps)
         count = channels.shape[1]
         for running, now in ((self.running_mean, mean), (self.running_var, variance * (count / (count - 1)))):
             running.mul_(1 - self.momentum).add_(now.view_as(running) * self.momentum)
-        stacked: Tensor = normed.T.contiguous().view(features.shape)
+        stacked: Tensor = normed.T.contiguous().view(features.shape).to(features.dtype)
         return stacked
 
 

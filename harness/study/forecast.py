@@ -66,11 +66,11 @@ def forecast(plan: Plan, workshop: Workshop, workers: int) -> Iterator[CellForec
             yield _cell_forecast("teacher", trial, 1, [pilot], [_steps(trial) * pilot.step_seconds], 0.0)
     alike = Counter(shape_of(cell.base) for cell in plan.cells)
     for cell in plan.cells:
-        corners = list(_corners(cell))
+        specs = list(corners(cell))
         together = _together(plan, cell, alike[shape_of(cell.base)], workers)
-        packs = [min(together, most_in_a_pack(corner, plan.device)) for corner in corners]
-        pilots = [fly(corner, workshop, size) for corner, size in zip(corners, packs, strict=True)]
-        seconds = [_steps(corner) * pilot.step_seconds for corner, pilot in zip(corners, pilots, strict=True)]
+        packs = [min(together, most_in_a_pack(corner, plan.device)) for corner in specs]
+        pilots = [fly(corner, workshop, size) for corner, size in zip(specs, packs, strict=True)]
+        seconds = [_steps(corner) * pilot.step_seconds for corner, pilot in zip(specs, pilots, strict=True)]
         asking = _share_asked(plan, cell) * _steps(cell.base) * pilots[0].asking_seconds
         yield _cell_forecast(cell.arm.name, cell.base, plan.runs(cell), pilots, seconds, asking, cell.varies_size)
 
@@ -100,7 +100,7 @@ def _cell_forecast(
     )
 
 
-def _corners(cell: Cell) -> Iterator[TrialSpec]:
+def corners(cell: Cell) -> Iterator[TrialSpec]:
     """The cell's own settings, and those at both ends of its space that differ from them and may be trained."""
     ground = Ground(cell.space, cell.base)
     seen = {cell.base.id}

@@ -70,8 +70,10 @@ def print_plan(plan: Plan, console: Console, workers: int) -> None:
     )
 
 
-def print_forecast(forecasts: Iterable[CellForecast], console: Console, workers: int, price: float | None) -> float:
-    """What a pilot measured, cell by cell, and what the study comes to; returns its device-seconds."""
+def print_forecast(
+    forecasts: Iterable[CellForecast], console: Console, workers: int, share: float, price: float | None
+) -> None:
+    """What a pilot measured, cell by cell, and what the study comes to; a worker takes a share of a device."""
     table = Table("teacher", "student", "arm", "pack", "MiB", "ms/step", "s/run", "runs", "s in all")
     table.box, table.padding = None, (0, 1)
     for column in table.columns[3:]:
@@ -84,11 +86,10 @@ def print_forecast(forecasts: Iterable[CellForecast], console: Console, workers:
         table.add_row(*map(Text, [one.teacher or "–", one.student, one.arm, *numbers, *spent]))
         total += one.seconds
     console.print(table)
-    hours = total / 3600
-    money = f", and costs {price * hours:,.2f} at {price:g} an hour of one" if price is not None else ""
-    told = f"training takes {_duration(total)} on one device or core, {_duration(total / workers)} on {workers}{money}"
+    hours = total * share / 3600
+    money = f", and costs {price * hours:,.2f} at {price:g} an hour of one device or core" if price is not None else ""
+    told = f"training takes {_duration(total)} by one worker, {_duration(total / workers)} by {workers}{money}"
     console.print(Text(f"{told}; measured on {machine()}; evaluation and starts come on top"))
-    return total
 
 
 def _settings(sampler: Sampler) -> str:

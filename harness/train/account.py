@@ -97,8 +97,7 @@ def carry_out(
     Closing it leaves the trial at its checkpoint, and so does pausing it.
     """
     started, began = now(), time.perf_counter()
-    if workshop.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(workshop.device)
+    forget_peak(workshop.device)
     epochs: list[EpochRecord] = []
     speed: float | None = None
     try:
@@ -132,8 +131,7 @@ def carry_out_pack(
             yield (yield from carry_out(assignment, workshop, places))
         return
     started, clock = now(), _Clock(len(assignments))
-    if workshop.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(workshop.device)
+    forget_peak(workshop.device)
     speeds: dict[str, float] = {}
     waiting = {assignment.id: assignment for assignment in assignments}
     epochs: dict[str, list[EpochRecord]] = {id: [] for id in waiting}
@@ -398,10 +396,22 @@ def recorded_spec(record: TrialRecord) -> TrialSpec | None:
     return spec if (spec.id, spec.config_id) == (record.trial_id, record.config_id) else None
 
 
+def forget_peak(device: torch.device) -> None:
+    """Lets `peak_bytes` begin anew; outside of Linux a process's own peak stays."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_bytes(device: torch.device) -> int:
-    """The most memory since the trial began on a GPU, and since the process began on a CPU."""
+    """The most memory since `forget_peak`: of torch on a GPU, of the process on a CPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    with suppress(OSError, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

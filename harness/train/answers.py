@@ -5,8 +5,9 @@
     Kept         a table on disk for every kind of answer, filled as views come up (CIFAR: 162 views)
 
 An answer is a fact about (teacher, data, image, view), so trials of every method, student and seed share it: a
-table belongs to what decides its numbers and to nothing else, and logits to the teacher alone. All three give the
-same bits: the teacher looks at images in passes of a fixed size, since a pass of another size may round differently.
+table belongs to what decides its numbers and to nothing else, and logits to the teacher alone. On a CPU all three give
+the same bits: the teacher looks at images in passes of a multiple of `PASS`, since others may round differently. On a
+GPU kernels are chosen by the size of a pass, and an answer that was kept may differ from a new one by rounding.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from harness.data.augment import Views
@@ -165,14 +167,16 @@ def answers(asked: Asked, data: TrialData, epochs: int, place: Callable[[str], P
         for name, target in sample.items()
     }
     paths = {name: place(name) for name in layouts}
-    more = sum(layouts[name].bytes for name, path in paths.items() if not path.exists())
     folder = next(iter(paths.values())).parent
-    if more and taken(folder) + more > budget:
-        return asked
-    try:
-        kept = Kept({name: Table(paths[name], layout) for name, layout in layouts.items()}, asked, data)
-    except OSError:  # a full disk: records need what is left of it more
-        return asked
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "budget.lock"):  # or two that come at once would both find the room that one has
+        more = sum(layouts[name].bytes for name, path in paths.items() if not path.exists())
+        if more and taken(folder) + more > budget:
+            return asked
+        try:
+            kept = Kept({name: Table(paths[name], layout) for name, layout in layouts.items()}, asked, data)
+        except OSError:  # a full disk: records need what is left of it more
+            return asked
     if view_count(data) <= epochs and sum(layout.bytes for layout in layouts.values()) <= LIMIT:
         return Remembered(kept.all(), data)
     return kept

@@ -52,8 +52,14 @@ class Group:
         rates = [spec.method.adversary_learning_rate for spec in specs]
         self.rival = StackedAdam(self.adversary, rates) if self.adversary else None
         self._pairing, self._frozen = parts[0].pairing, parts[0].teacher
+        self._device = parts[0].pairing.labels.device
+        self.places = self._on_device(rows)
         self._none = torch.Generator()
         """Nothing may be drawn in a pack."""
+
+    def _on_device(self, rows: Sequence[int]) -> Tensor:
+        """The rows as a tensor: indexing a GPU's tensor by a list would wait for the GPU."""
+        return torch.tensor(rows, device=self._device)
 
     @property
     def parts(self) -> Parts:
@@ -61,14 +67,15 @@ class Group:
         adversary = self.adversary.network if self.adversary else None
         return Parts(self._pairing, self.part.network, adversary, self._frozen)
 
-    def begin_epoch(self, epochs: Sequence[int]) -> None:
-        """Settles the losses' weights; `epochs` are the members', from 0."""
+    def begin_epoch(self, epochs: Sequence[int], steps: int) -> None:
+        """Settles what its `steps` need beside the batches; `epochs` are the members', from 0."""
         weights = [spec.weights_in(epoch) for spec, epoch in zip(self.specs, epochs, strict=True)]
         self._recorded = [[name for name, weight in one.items() if weight > 0] for one in self._final_weights()]
         names = dict.fromkeys(name for one in self._recorded for name in one)
-        device = self.part.values.device
-        self._weights = {name: torch.tensor([one[name] for one in weights], device=device) for name in names}
-        self._sums = {name: torch.zeros(len(self.rows), device=device) for name in ("total", *names)}
+        self._weights = {name: torch.tensor([one[name] for one in weights], device=self._device) for name in names}
+        self._sums = {name: torch.zeros(len(self.rows), device=self._device) for name in ("total", *names)}
+        if self.rival:
+            self.rival.begin_epoch(steps)
 
     def _final_weights(self) -> list[dict[str, float]]:
         return [spec.method.loss_weights for spec in self.specs]
@@ -94,7 +101,7 @@ class Group:
         if len(self.rows) == members:
             return tensor
         unfolded: Tensor = tensor.unflatten(0, (-1, members))
-        return unfolded[:, self.rows].flatten(0, 1)
+        return unfolded[:, self.places].flatten(0, 1)
 
     def _losses(self, student: Features, targets: Targets, lesson: Lesson) -> Losses:
         """The losses of every member's images, (members, images)."""
@@ -115,7 +122,7 @@ class Group:
     def learn(self, rates: Tensor, scale: Tensor, taught: Taught) -> None:
         """A step of the parts, by the pack's rates and scales, and one of the adversary."""
         if self.part.leaves:
-            self.learner.step(rates[self.rows], scale[self.rows])
+            self.learner.step(rates[self.places], scale[self.places])
         if self.adversary and self.rival:
             student = taught.student.each(Tensor.detach)
             losses = self.method.adversary_losses(student, taught.targets, taught.lesson, self.parts)
@@ -146,6 +153,7 @@ class Group:
                 self.adversary.keep(places)
                 self.rival.keep(places)
         self.specs, self.rows = [self.specs[place] for place in places], new_rows
+        self.places = self._on_device(new_rows)
         return self
 
     def state(self, row: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def keep_freed_memory() -> None:
     largest step; nothing happens where the C library is not glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt:
+    # Older glibc allows 32 MiB at most; any setting ends its own adapting, so where it takes none it gets none.
+    if mallopt and (mallopt(_MMAP_THRESHOLD, 2**30) or mallopt(_MMAP_THRESHOLD, 2**25)):
         mallopt(_TRIM_THRESHOLD, 2**30)
-        mallopt(_MMAP_THRESHOLD, 2**30)
         mallopt(_TOP_PAD, 2**26)

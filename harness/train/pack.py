@@ -188,7 +188,7 @@ class _Pack:
         rates = self._rates(steps)
         leaves = [*self.students.leaves, *(leaf for group in self.groups for leaf in group.part.leaves)]
         for group in self.groups:
-            group.begin_epoch([self.members[row].epoch for row in group.rows])
+            group.begin_epoch([self.members[row].epoch for row in group.rows], steps)
         for step in range(steps):
             part = slice(step * size, (step + 1) * size)
             batch = data.batch(indices[part].flatten(), views[part].each(Tensor.flatten))
@@ -226,7 +226,7 @@ class _Pack:
         squares = self.students.gradients.square().sum(dim=1)
         for group in self.groups:
             if group.part.leaves:
-                squares[group.rows] += group.part.gradients.square().sum(dim=1)
+                squares.index_add_(0, group.places, group.part.gradients.square().sum(dim=1))
         return (self._clip / (squares.sqrt() + 1e-6)).clamp(max=1.0)[:, None]
 
     def score(self, row: int) -> Score:

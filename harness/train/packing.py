@@ -33,7 +33,11 @@ def most_in_a_pack(spec: TrialSpec, device_type: str) -> int:
         return 1
     a_trial = spec.training.batch_size * activation_bytes(spec.student, spec.data.shape, spec.data.classes)
     most = ROOM.get(device_type, 0) // max(1, a_trial)
-    return most if most >= FEWEST else 1
+    if most < FEWEST:
+        return 1
+    if device_type == "cuda" and torch.cuda.is_available():  # a small GPU has smaller packs, which changes no number
+        most = min(most, max(2, torch.cuda.get_device_properties(0).total_memory // 2 // max(1, a_trial)))
+    return most
 
 
 def shape_of(spec: TrialSpec) -> str:

@@ -45,6 +45,10 @@ class PilotError(MissingError):
     """The pilot did not complete; the message says why."""
 
 
+class _NoMemoryError(PilotError):
+    """It found no memory."""
+
+
 def hungriest(specs: Iterable[TrialSpec]) -> TrialSpec:
     """The trial that keeps most activations for its backward pass, a teacher's forward pass counted in."""
     return max(specs, key=_appetite)
@@ -61,12 +65,24 @@ def rehearsal(data_root: Path, device: torch.device) -> Iterator[Workshop]:
     """A workshop for pilots, whose cache is thrown away."""
     with tempfile.TemporaryDirectory() as cache:
         yield Workshop(data_root, Path(cache), device)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the process may live on beside those that train
 
 
 def fly(spec: TrialSpec, workshop: Workshop, together: int = 1) -> Pilot:
     """Trains a few batches of a trial, or of so many seeds of it as a pack, twice: the second time its teacher has
-    been asked. Raises `PilotError` where it does not complete.
+    been asked. A pack that finds no memory is halved, as a search does. Raises `PilotError` where it does not complete.
     """
+    while True:
+        try:
+            return _flown(spec, workshop, together)
+        except _NoMemoryError:
+            if together == 1:
+                raise
+            together //= 2
+
+
+def _flown(spec: TrialSpec, workshop: Workshop, together: int) -> Pilot:
     images = max(BATCHES * spec.training.batch_size, 2 * spec.data.classes)
     changes = {"data.train": min(images, spec.data.train_count), "training.epochs": EPOCHS}
     changes["data.validation"] = min(images, spec.data.validation)
@@ -91,7 +107,8 @@ def _accounts(pack: list[Assignment], workshop: Workshop) -> list[Account]:
 def _completed(account: Account) -> Account:
     trial = account.trial
     if not account.epochs:
-        raise PilotError(
+        kind = _NoMemoryError if trial.error_class in ("OutOfMemoryError", "MemoryError") else PilotError
+        raise kind(
             f"what a trial takes could not be measured: one of {trial.student} by {trial.method} "
             f"{trial.status} ({trial.error_class}: {trial.error_message}); mend that"
         )

@@ -61,18 +61,29 @@ class StackedAdam:
         self.stack = stack
         self.mean, self.square = torch.zeros_like(stack.values), torch.zeros_like(stack.values)
         self._rates, self._steps = list(rates), [0] * len(rates)
+        self._corrections: list[tuple[Tensor, Tensor]] = []
+
+    def begin_epoch(self, count: int) -> None:
+        """Works out the bias corrections of so many steps: a copy to a GPU in each step would wait for it."""
+        first, second = BETAS
+        # Powers are worked out one by one: a vector's last elements are rounded differently from its others.
+        ahead = [[steps + step + 1 for steps in self._steps] for step in range(count)]
+        roots = [[math.sqrt(1 - second**steps) for steps in of_step] for of_step in ahead]
+        rates = [
+            [rate / (1 - first**steps) for rate, steps in zip(self._rates, of_step, strict=True)] for of_step in ahead
+        ]
+        columns = [torch.tensor(of, dtype=torch.float32, device=self.mean.device)[:, :, None] for of in (roots, rates)]
+        self._corrections = list(zip(*(column.unbind() for column in columns), strict=True))[::-1]
 
     def step(self) -> None:
-        """One step by the stack's gradients."""
+        """One step by the stack's gradients, of those that the epoch has."""
         gradient, (first, second) = self.stack.gradients, BETAS
+        root, rates = self._corrections.pop()
         self._steps = [steps + 1 for steps in self._steps]
-        # Powers are worked out one by one: a vector's last elements are rounded differently from its others.
-        root = column([math.sqrt(1 - second**steps) for steps in self._steps], gradient)
-        rates = [rate / (1 - first**steps) for rate, steps in zip(self._rates, self._steps, strict=True)]
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         spread = (self.square.sqrt() / root).add_(EPSILON)
-        self.stack.values.addcmul_(self.mean / spread, column(rates, gradient), value=-1)
+        self.stack.values.addcmul_(self.mean / spread, rates, value=-1)
 
     def state(self, member: int) -> Tensor:
         """What a checkpoint keeps of a member."""

@@ -223,10 +223,12 @@ def frozen_part(
     cache: Path,
     device: torch.device,
     once: Once = locked,
+    network: str = "",
 ) -> TeacherPart | None:
     """The method's part on the teacher's side, pre-trained and frozen; one for all trials that agree on it.
 
-    `tapped` is the known teacher at the taps that the part reads. Raises `CollapsedError` where the part
+    `tapped` is the known teacher at the taps that the part reads, `network` its network's id: the same weights may be
+    another network's too. Raises `CollapsedError` where the part
     learnt to say the same of every image.
     """
     settings, pretraining = method.teacher_settings, method.pretraining
@@ -237,7 +239,7 @@ def frozen_part(
     if part is None:
         return None
     part = part.to(device)
-    seen = [known.digest, list(tapped.taps.values()), data.fingerprint, len(data.train)]
+    seen = [network, known.digest, list(tapped.taps.values()), data.fingerprint, len(data.train)]
     key = content_id([*seen, method.name, settings.model_dump(mode="json")])
     path = cache / "parts" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)

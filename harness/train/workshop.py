@@ -37,10 +37,12 @@ class Workshop:
         self.data_root, self.cache, self.device, self.once = data_root, cache, device, once
         self.answers_budget = answers_budget
         """Bytes of teachers' answers that may lie on disk."""
-        self._own_cache = cache / f"{device.type}-{torch.get_num_threads()}"
+        kind = torch.cuda.get_device_name(device).replace(" ", "-") if device.type == "cuda" else device.type
+        self._own_cache = cache / f"{kind}-{torch.get_num_threads()}"
         """What another kind of device, or another number of threads, rounds differently is another content."""
         self._data: dict[str, TrialData] = {}
         self._teachers: dict[str, Teacher] = {}
+        self._logits: dict[tuple[str, str], tuple[float, float]] = {}
         self._sides: OrderedDict[str, TeacherSide] = OrderedDict()
 
     def data(self, data: Dataset) -> TrialData:
@@ -84,13 +86,13 @@ class Workshop:
     def _new_side(self, spec: TrialSpec, known: Teacher) -> TeacherSide:
         data, method = self.data(spec.data), spec.method
         assert spec.teacher is not None
-        with torch.no_grad(), seeded(0, self.device):
-            logits = torch.cat([known.network(images) for images, _ in data.train.chunks()]).double()
+        network = spec.teacher.network.id
+        mean, spread = self._logits_of(spec.teacher, known, spec.data)
         unmeasured = Pairing.of(spec.taps, data.train.labels, spec.data.classes)
-        pairing = replace(unmeasured, logit_mean=float(logits.mean()), logit_spread=float(logits.std()))
+        pairing = replace(unmeasured, logit_mean=mean, logit_spread=spread)
         paths = {tap.name: tap.teacher for tap in spec.taps}
         tapped = Tapped(known.network, paths, spec.teacher.network.classifier)
-        part = frozen_part(method, known, tapped, pairing, data, self._own_cache, self.device, self.once)
+        part = frozen_part(method, known, tapped, pairing, data, self._own_cache, self.device, self.once, network)
         parts = Parts(pairing, torch.nn.Identity(), None, part)
         asked = Asked(tapped, method, parts, precision(spec, self.device))
         with seeded(0, self.device):
@@ -98,9 +100,21 @@ class Workshop:
             says = answers(asked, data, spec.training.epochs, place, self.answers_budget)
         return TeacherSide(says, pairing, part, known.digest)
 
+    def _logits_of(self, spec: TeacherSpec, known: Teacher, data: Dataset) -> tuple[float, float]:
+        """Mean and spread of a teacher's logits over the training images, whatever learns from it."""
+        key = spec.id, data.id
+        if key not in self._logits:
+            with torch.no_grad(), seeded(0, self.device):
+                logits = torch.cat([known.network(images) for images, _ in self.data(data).train.chunks()]).double()
+            self._logits[key] = float(logits.mean()), float(logits.std())
+        return self._logits[key]
+
     def _place(self, spec: TrialSpec, known: Teacher, pairing: Pairing, name: str) -> Path:
         """Where one kind of a teacher's answers lies: by all that decides them. Logits are the teacher's alone."""
-        decides: list[object] = [known.digest, self.data(spec.data).fingerprint, spec.training.precision, name]
+        assert spec.teacher is not None
+        # The same weights in another network, as one with another stride may have them, say other things.
+        teacher = [spec.teacher.network.id, known.digest]
+        decides: list[object] = [*teacher, self.data(spec.data).fingerprint, spec.training.precision, name]
         if name != "logits":
             method = spec.method
             settings = method.teacher_settings and method.teacher_settings.id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,8 @@ def test_onnx_agrees_with_torch_on_real_images_whatever_their_number(exported: P
 
 
 def test_the_weights_are_the_stored_ones(exported: Path, finished: FinishedRun) -> None:
-    stored = load_file(weights_of(confirmed(finished), [finished.runs]))
+    record = next(one for one in finished.store.trials() if one.trial_id == confirmed(finished))
+    stored = load_file(weights_of(record, [finished.runs]))
     assert all(torch.equal(value, stored[name]) for name, value in load_file(exported / "model.safetensors").items())
 
 
@@ -74,15 +76,24 @@ def test_an_onnx_file_that_disagrees_is_not_kept(
     record = next(one for one in finished.store.trials() if one.trial_id == confirmed(finished))
     monkeypatch.setattr(exporting, "CLOSE", -1.0)
     with pytest.raises(DisagreementError, match="it was not kept"):
-        export(record, weights_of(record.trial_id, [finished.runs]), tmp_path / "x", Path("unused"))
+        export(record, weights_of(record, [finished.runs]), tmp_path / "x", Path("unused"))
     assert not (tmp_path / "x" / "model.onnx").exists()
 
 
 def test_weights_that_are_not_the_recorded_ones_are_not_exported(finished: FinishedRun, tmp_path: Path) -> None:
     one, other = [trial for trial in finished.store.trials() if trial.test_accuracy is not None][:2]
     with pytest.raises(MissingError, match="holds other weights than trial"):
-        export(one, weights_of(other.trial_id, [finished.runs]), tmp_path / "x", Path("unused"))
+        export(one, weights_of(other, [finished.runs]), tmp_path / "x", Path("unused"))
     assert not (tmp_path / "x").exists()
+
+
+def test_of_two_files_that_of_the_record_is_taken(finished: FinishedRun, tmp_path: Path) -> None:
+    """A trial that ran on two machines has two ends, and its record is of one of them."""
+    one, other = [trial for trial in finished.store.trials() if trial.test_accuracy is not None][:2]
+    elsewhere = tmp_path / "runs" / "tiny" / "students"
+    elsewhere.mkdir(parents=True)
+    shutil.copyfile(weights_of(other, [finished.runs]), elsewhere / f"{one.trial_id}.safetensors")
+    assert weights_of(one, [tmp_path / "runs", finished.runs]).is_relative_to(finished.runs)
 
 
 @pytest.mark.parametrize(

@@ -147,9 +147,6 @@ def study_faults(folder: Path, name: str, attempts: Sequence[TrialRecord]) -> It
         yield f"it is the study {frozen.get('name')} (study.json), and lies in the folder of {name}"
     others = sorted({trial.study for trial in attempts} - {name})
     yield from (f"its records are of the study {other}" for other in others)
-    again = folder / f"{name}.yaml"
-    if not again.is_file() or again.read_text(encoding="utf-8") != repeatable(frozen):
-        yield f"{again.name} is missing or not what study.json gives; `harness publish` writes it anew"
     yield from _edited(asked, frozen)
     yield from _cut_short(asked, frozen)
     yield from completeness_faults(frozen, _last(attempts))

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from harness.analysis.cost import origins
 from harness.record import EpochRecord, LookRecord, TrialRecord
-from harness.report.consistency import study_faults, trial_faults
+from harness.report.consistency import repeatable, study_faults, trial_faults
 from harness.report.page import report_html
 from harness.report.record import read_record
 from harness.report.record_pages import pages
@@ -98,7 +98,8 @@ def folder_faults(folder: Path) -> list[Fault]:
         except (*UNREADABLE, AttributeError) as error:
             found.append(Fault(str(path), f"cannot be read: {error}"))
     found += _verified_faults(folder, attempts)
-    return found or [*_origin_faults(folder, attempts, seal)] or [*_report_faults(folder, seal)]
+    found += found or [*_repeatable_faults(folder), *_origin_faults(folder, attempts, seal)]
+    return found or [*_report_faults(folder, seal)]
 
 
 def _cut(path: Path, said: Iterator[str]) -> list[Fault]:
@@ -178,6 +179,12 @@ def _verified_faults(folder: Path, attempts: list[TrialRecord]) -> list[Fault]:
         if (other := set(entry.seeds) - seeds.get(entry.row, set(entry.seeds)))
     ]
     return [Fault(str(path), line) for line in said]
+
+
+def _repeatable_faults(folder: Path) -> Iterator[Fault]:
+    path, frozen = folder / f"{folder.name}.yaml", Store(folder).frozen_study()
+    if frozen and (not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != repeatable(frozen)):
+        yield Fault(str(path), "is missing or not what study.json gives; `harness publish` writes it anew")
 
 
 def _origin_faults(folder: Path, attempts: list[TrialRecord], seal: Seal) -> Iterator[Fault]:

@@ -291,7 +291,7 @@ def test_a_study_to_run_again_that_is_another_is_named(reports: Path) -> None:
     path = reports / "tiny" / "tiny.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("learning_rate: ", "learning_rate: 1"), encoding="utf-8")
     sealed_anew(reports / "tiny")
-    assert "tiny.yaml is missing or not what study.json gives; `harness publish` writes it anew" in said(reports)
+    assert "tiny.yaml: is missing or not what study.json gives; `harness publish` writes it anew" in said(reports)
 
 
 def test_a_verification_of_a_seed_that_is_not_there_is_named(reports: Path) -> None:

@@ -17,7 +17,7 @@ from harness.report.publishing import UnpublishableError, publish, rewrite
 from harness.report.record import read_record
 from harness.source import MissingError
 from harness.store.parquet import Store
-from harness.store.published import read_seal
+from harness.store.published import read_seal, seal
 from harness.store.verified import Verification, note_verified, read_verified
 from harness.study.study import load_study
 from tests.conftest import FinishedRun
@@ -96,6 +96,19 @@ def test_the_published_study_can_be_run_again_from_one_file(published: Path) -> 
     frozen = json.loads((published / "tiny" / "study.json").read_text(encoding="utf-8"))
     again = load_study(str(published / "tiny" / "tiny.yaml"))
     assert {**again.resolved, "device": "cpu"} == frozen
+
+
+def test_a_record_of_before_gets_the_study_to_run_again_when_pages_are_made_anew(
+    published: Path, tmp_path: Path
+) -> None:
+    reports = Path(shutil.copytree(published, tmp_path / "reports"))
+    known = read_seal(reports / "tiny")
+    (reports / "tiny" / "tiny.yaml").unlink()
+    seal(reports / "tiny", known.study, known.published, known.records, known.surroundings)
+    (fault,) = faults(reports)
+    assert str(fault).endswith("tiny.yaml: is missing or not what study.json gives; `harness publish` writes it anew")
+    rewrite(reports)
+    assert faults(reports) == []
 
 
 def test_links_lead_to_a_study_whatever_its_name(tmp_path: Path) -> None:

@@ -6,25 +6,11 @@ for the means at its end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
-from torch import Tensor
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from harness.data.resident import ResidentData, ResidentSplit
-from harness.distill.method import Method
-from harness.train.answers import Nothing, Remembered
-from harness.train.group import Group
-from harness.train.pack import Member, _Pack
-from harness.train.trial import TeacherSide
-from harness.train.workshop import Workshop
-from tests.train.small import METHODS, small_trial
-from tests.train.test_pack import PACKED
+from harness.data.resident import ResidentSplit
 
 CUDA = torch.device("cuda")
 

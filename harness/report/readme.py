@@ -130,9 +130,9 @@ def lane_title(lane: Lane) -> str:
 
 
 def verified_in_words(found: Verification | None, seeds: int) -> str:
-    """`level 1, 2 of 5 seeds, 2026-11-27, drift 0`, or that it did not hold; `seeds` are the row's."""
+    """`level 1 (2 of 5), 2026-11-27, drift 0`, or that it did not hold; `seeds` are the row's."""
     if found is None:
         return "not yet"
     drift = "" if found.drift is None else f", drift {points(found.drift)}"
-    of = f", {len(found.seeds)} of {counted(seeds, 'seed')}" if found.level else ""
+    of = f" ({len(found.seeds)} of {seeds})" if found.level else ""
     return f"{'level' if found.holds else 'REFUSED at level'} {found.level}{of}, {found.date}{drift}"

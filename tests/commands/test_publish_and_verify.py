@@ -80,7 +80,7 @@ def test_level_1_scores_every_published_student_exactly_and_the_row_says_so(repo
     assert code == 0, said
     assert said.count("level 1: holds, seeds 0, 1, drift 0.00 points: scores again exactly") == 2
     page = (reports / "README.md").read_text(encoding="utf-8")
-    assert len(re.findall(r"\| level 1, 2 of 2 seeds, \d{4}-\d\d-\d\d, drift 0\.00 \|", page)) == 2
+    assert len(re.findall(r"\| level 1 \(2 of 2\), \d{4}-\d\d-\d\d, drift 0\.00 \|", page)) == 2
     rows = json.loads((reports / "leaderboard.json").read_text(encoding="utf-8"))
     assert [(row["verified"]["level"], row["verified"]["drift"]) for row in rows] == [(1, 0.0)] * 2
     assert harness("verify", "--reports", reports)[0] == 0  # what was noted is part of a record without fault
@@ -93,7 +93,7 @@ def test_level_2_accepts_an_honest_row(reports: Path) -> None:
     assert re.search(r"level 2: holds, seed [01], drift 0\.00 points: the same weights, bit for bit", said)
     assert said.count("level 2") == 1
     assert re.search(
-        r"\| level 2, 1 of 2 seeds, \d{4}-\d\d-\d\d, drift 0\.00 \|",
+        r"\| level 2 \(1 of 2\), \d{4}-\d\d-\d\d, drift 0\.00 \|",
         (reports / "README.md").read_text(encoding="utf-8"),
     )
 

@@ -69,8 +69,19 @@ def test_a_study_and_a_trial_are_two_kinds(finished: FinishedRun, tmp_path: Path
     assert "give two of a kind" in said
 
 
-@pytest.mark.parametrize("name", ["ffffffffff", "nowhere"])
-def test_what_names_no_spec_is_told(name: str, finished: FinishedRun, tmp_path: Path) -> None:
-    code, said = harness("diff", "tiny", name, "--runs", finished.runs, "--reports", tmp_path)
-    assert code == 2
-    assert name in said
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [("ffffffffff", 3, "no trial, row or study ffffffffff here"), ("nowhere", 2, "nowhere: is not found")],
+)
+def test_what_names_no_spec_is_told(name: str, code: int, told: str, finished: FinishedRun, tmp_path: Path) -> None:
+    found, said = harness("diff", "tiny", name, "--runs", finished.runs, "--reports", tmp_path)
+    assert (found, told in said) == (code, True), said
+
+
+def test_a_torn_record_is_named_and_no_seed_is_left_out_without_a_word(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "runs" / "sample", confirmations({1: 0.95, 2: 0.951}, arm="kd"), STUDY)
+    torn = sorted((folder / "trials").glob("*.parquet"))[0]
+    torn.write_bytes(torn.read_bytes()[:100])
+    for command, name in (("compare", "kd"), ("diff", torn.name[:16])):
+        code, said = harness(command, name, name, "--runs", tmp_path / "runs", "--reports", tmp_path)
+        assert (code, f"{torn} cannot be read" in said) == (3, True)

@@ -95,3 +95,13 @@ def test_a_torn_record_is_named_and_left_where_it_is(finished: FinishedRun, tmp_
     assert path.read_bytes() == b"torn"
     other = next(trial for trial in finished.store.trials() if not path.name.startswith(trial.trial_id))
     assert find_trial([tmp_path / "runs"], other.trial_id) == other
+
+
+def test_ones_own_run_is_found_before_a_published_one(finished: FinishedRun, tmp_path: Path) -> None:
+    """Whoever ran the demo means that, and not what somebody else's machine published."""
+    trial = finished.store.trials()[0]
+    published = Store(tmp_path / "reports" / "tiny")
+    published.freeze_study({"name": "tiny"}, "")
+    published.write(replace(trial, student_digest="0" * 64), finished.store.epochs(trial))
+    assert find_trial([finished.runs, tmp_path / "reports"], trial.trial_id) == trial
+    assert find_trial([tmp_path / "reports", finished.runs], trial.trial_id).student_digest == "0" * 64

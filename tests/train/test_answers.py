@@ -11,11 +11,14 @@ import torch
 from harness.data.served import Batch
 from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
+from harness.files import file_digest
+from harness.models.resnet import ResNet
 from harness.train import answers, tables
 from harness.train.answers import Answers, Asked, Kept, Remembered, view_count
-from harness.train.trial import TrialSpec
+from harness.train.teachers import save_weights
+from harness.train.trial import Checkpoint, TeacherSpec, TrialSpec
 from harness.train.workshop import Workshop
-from tests.train.small import run, small_trial, timeless
+from tests.train.small import CPU, run, small_trial, timeless
 
 SPECS = {
     "shifted": small_trial(KSAN(), training__epochs=60),
@@ -146,3 +149,21 @@ def test_a_table_holds_every_view_of_every_image(workshop: Workshop) -> None:
     assert isinstance(side.answers, Remembered)
     assert {table.shape[:2] for table in side.answers.tables.values()} == {(64, 50)}
     assert view_count_of(SPECS["shifted"], workshop) == 9
+
+
+def test_another_network_with_the_same_weights_has_answers_of_its_own(tmp_path: Path) -> None:
+    """Two strides have the same weights: what one teacher said must not be looked up for the other."""
+    torch.manual_seed(0)
+    weights = tmp_path / "teacher.safetensors"
+    save_weights(ResNet(depth=8, width=4).build(1, 10), weights)
+    checkpoint = Checkpoint(path=str(weights), sha256=file_digest(weights))
+    made = Workshop(tmp_path, tmp_path / "cache", CPU)
+    logits = []
+    for stride in (1, 2):
+        teacher = TeacherSpec(network=ResNet(depth=8, width=4, stem_stride=stride), checkpoint=checkpoint)
+        spec = small_trial(KD(), teacher=teacher)
+        side = made.side(spec)
+        assert side is not None
+        batch = next(iter(made.data(spec.data).batches(16, torch.Generator().manual_seed(0))))
+        logits.append(side.answers.of(batch)["logits"])
+    assert not torch.allclose(*logits)

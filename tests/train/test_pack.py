@@ -13,6 +13,7 @@ from harness.data.resident import ResidentData
 from harness.distill.ksan import KSAN
 from harness.distill.method import Method
 from harness.distill.scratch import Scratch
+from harness.models.resnet import ResNet
 from harness.models.torchvision_model import Torchvision
 from harness.record import EpochRecord
 from harness.train.pack import Left, Member, run_pack
@@ -172,3 +173,20 @@ def test_what_nothing_is_known_of_trains_by_itself() -> None:
     assert most_in_a_pack(small_trial(student=Torchvision(constructor="shufflenet_v2_x0_5")), "cpu") == 1
     assert most_in_a_pack(small_trial(training__batch_size=65_536), "cpu") == 1  # no room for several
     assert torch.get_num_threads() == 1
+
+
+@every_packed
+def test_a_pack_may_run_in_bfloat16(method: Method, workshop: Workshop) -> None:
+    specs = [small_trial(method, seed=seed, training__precision="bfloat16") for seed in range(2)]
+    told = pack(specs, workshop)
+    for spec in specs:
+        expected, outcome = run(spec, workshop)
+        assert told.end(spec).status == outcome.status == "completed"
+        assert told.records[spec.id][0].train_loss == pytest.approx(expected[0].train_loss, rel=0.05)
+
+
+def test_narrow_networks_with_flat_maps_pack_in_bfloat16_too(workshop: Workshop) -> None:
+    """Their convolutions are banded products, and the last normalisation has one position."""
+    narrow = {"student": ResNet(depth=8, width=3), "training__precision": "bfloat16"}
+    told = pack([small_trial(KSAN(), seed=seed, **narrow) for seed in range(2)], workshop)
+    assert {end.status for end in told.ends.values() if end} == {"completed"}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from harness.distill.ksan import KSAN
 from harness.source import MissingError
+from harness.store.parquet import now
+from harness.train.account import Account, Assignment, carry_out_pack, failed
 from harness.train.pilot import fly, hungriest, rehearsal, trials_a_device
 from harness.train.workshop import Workshop
 from tests.train.small import CPU, small_trial
@@ -67,3 +69,20 @@ def test_a_pilot_that_fails_says_why_and_what_to_do(workshop: Workshop) -> None:
     broken = small_trial(KSAN().at("attention.pretraining", {"steps": 2, "least_spread": 1000}))
     with pytest.raises(MissingError, match=r"by ksan failed \(CollapsedError.*; mend that"):
         fly(broken, workshop)
+
+
+def test_a_pack_that_finds_no_memory_is_halved(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def short_of_memory(pack: Sequence[Assignment], workshop: Workshop) -> Iterator[Account]:
+        tried.append(len(pack))
+        for one in pack:
+            error = MemoryError("no room")
+            yield Account(failed(one, error, now()), ()) if len(pack) > 2 else carried_out(one, workshop)
+
+    def carried_out(one: Assignment, workshop: Workshop) -> Account:
+        return next(news for news in carry_out_pack([one], workshop) if isinstance(news, Account))
+
+    monkeypatch.setattr("harness.train.pilot.carry_out_pack", short_of_memory)
+    assert fly(small_trial(KSAN()), workshop, 8).together == 2
+    assert tried == [8, 4, 2, 2]

@@ -74,6 +74,7 @@ def study(epochs: int, trials: int) -> dict[str, Any]:
         "arms": [{"method": {"name": "kd"}, "space": {"training.learning_rate": {"float": [0.03, 0.3], "log": True}}}],
         "search": {"trials": trials, "sampler": "random"},
         "confirm": {"seeds": [0]},
+        "resources": {"pack": 1},  # what a trial costs beside its training; in a pack they begin and end together
     }
 
 

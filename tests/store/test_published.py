@@ -16,6 +16,8 @@ from harness.store.verified import Verification, last_verified, note_verified, r
 from harness.store.weights import weights_digest
 from tests.records import epochs_of, failed, trial, write_run
 
+ORIGINS: dict[str, object] = {"written_by": {}, "trials_ran_on": {}}
+
 
 def test_a_published_study_reads_like_its_run(published: Path, finished: object) -> None:
     run, again = read_run(finished.store.root), read_run(published / "tiny")  # type: ignore[attr-defined]
@@ -55,12 +57,12 @@ def test_a_records_digest_follows_from_each_of_its_fields(change: dict) -> None:
 def test_a_seal_is_known_by_the_record_and_not_by_its_report(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("one")
     (tmp_path / "study.yaml").write_text("a: 1")
-    first = seal(tmp_path, "s", "2026-01-05", {"x": "1 2"}, {})
+    first = seal(tmp_path, "s", "2026-01-05", {"x": "1 2"}, ORIGINS)
     assert read_seal(tmp_path) == first
     (tmp_path / "report.html").write_text("two")
-    assert seal(tmp_path, "s", "2026-01-05", {"x": "1 2"}, {}).id == first.id
+    assert seal(tmp_path, "s", "2026-01-05", {"x": "1 2"}, ORIGINS).id == first.id
     (tmp_path / "study.yaml").write_text("a: 2")
-    assert seal(tmp_path, "s", "2026-01-05", {"x": "1 2"}, {}).id != first.id
+    assert seal(tmp_path, "s", "2026-01-05", {"x": "1 2"}, ORIGINS).id != first.id
 
 
 def entry(level: int, holds: bool, record: str, row: str = "r") -> Verification:
@@ -69,7 +71,7 @@ def entry(level: int, holds: bool, record: str, row: str = "r") -> Verification:
 
 def test_the_last_look_at_a_level_counts_and_a_refusal_before_all(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("a: 1")
-    id = seal(tmp_path, "s", "2026-01-05", {}, {}).id
+    id = seal(tmp_path, "s", "2026-01-05", {}, ORIGINS).id
     note_verified(tmp_path, [entry(0, True, id), entry(1, False, id)])
     assert last_verified(read_verified(tmp_path))["r"].level == 1
     note_verified(tmp_path, [entry(2, True, id)])
@@ -80,9 +82,9 @@ def test_the_last_look_at_a_level_counts_and_a_refusal_before_all(tmp_path: Path
 
 def test_a_record_that_is_published_anew_is_unverified(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("a: 1")
-    old = seal(tmp_path, "s", "2026-01-05", {}, {}).id
+    old = seal(tmp_path, "s", "2026-01-05", {}, ORIGINS).id
     note_verified(tmp_path, [entry(2, True, old)])
-    seal(tmp_path, "s", "2026-01-05", {"x": "1 2"}, {})
+    seal(tmp_path, "s", "2026-01-05", {"x": "1 2"}, ORIGINS)
     assert read_verified(tmp_path) == []
 
 

@@ -6,7 +6,8 @@
 
 Each member keeps its own order of images, views, learning rate, loss weights, clipping and checkpoint, and leaves
 when it is finished, pauses or diverges; nothing that one does touches another. On a CPU a member's numbers do not
-depend on its company, bit for bit; from those of `run_trial` they differ by rounding.
+depend on its company, bit for bit, with one exception that is open (benchmarks/LOG.md, 2026-11-28); from those of
+`run_trial` they differ by rounding.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m benchmarks.accuracy                                  digits_resnet, its first student, 5 seeds
     python -m benchmarks.accuracy --study fashion_mnist_resnet --arms kd at ksan
-    python -m benchmarks.accuracy --quick                          two arms, a fifth of the epochs, under 50 s
+    python -m benchmarks.accuracy --quick                          two arms, a fifth of the epochs
 
 One side trains a trial by itself and runs its teacher at every step; the other trains all seeds of all arms as packs,
 as a search does, and looks the teacher's answers up. Both see the same images in the same order from the same first

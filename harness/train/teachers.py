@@ -222,8 +222,8 @@ def frozen_part(
     data: TrialData,
     cache: Path,
     device: torch.device,
+    network: str,
     once: Once = locked,
-    network: str = "",
 ) -> TeacherPart | None:
     """The method's part on the teacher's side, pre-trained and frozen; one for all trials that agree on it.
 

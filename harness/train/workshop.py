@@ -92,7 +92,7 @@ class Workshop:
         pairing = replace(unmeasured, logit_mean=mean, logit_spread=spread)
         paths = {tap.name: tap.teacher for tap in spec.taps}
         tapped = Tapped(known.network, paths, spec.teacher.network.classifier)
-        part = frozen_part(method, known, tapped, pairing, data, self._own_cache, self.device, self.once, network)
+        part = frozen_part(method, known, tapped, pairing, data, self._own_cache, self.device, network, self.once)
         parts = Parts(pairing, torch.nn.Identity(), None, part)
         asked = Asked(tapped, method, parts, precision(spec, self.device))
         with seeded(0, self.device):

@@ -138,6 +138,20 @@ def test_an_accuracy_on_validation_that_is_not_the_students_passes_0_and_is_refu
     assert re.search(rf"REFUSED, .*: on validation, seed {one.seed}: {other:.4f} is claimed and", said)
 
 
+def test_what_decides_nothing_is_said_and_not_noted(reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere other weights are another draw, and two of them tell nothing of a row of two."""
+
+    def elsewhere(record: TrialRecord, *_: Any) -> Again:
+        fingerprint = record.provenance.data_fingerprint if record.provenance else ""
+        return Again((record.test_accuracy or 0) + 0.002 * (1 + record.seed), False, False, fingerprint)
+
+    monkeypatch.setattr("harness.commands.verifying.train_anew", elsewhere)
+    row = first_confirmed(attempts(reports / "tiny")).config_id
+    code, said = harness("verify", "--row", row, "--level", "2", "--reports", reports)
+    assert (code, "level 2: undecided, seeds 0, 1: means differ by" in said) == (1, True), said
+    assert "level 2" not in (reports / "README.md").read_text(encoding="utf-8").partition("# Leaderboard")[2]
+
+
 @pytest.mark.parametrize("field", ["params", "macs", "test_images"])
 def test_a_size_that_is_not_the_students_passes_0_and_is_refused(reports: Path, field: str) -> None:
     """Nothing at level 0 knows how large a network is; the row would stand on the front."""

@@ -28,6 +28,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from harness.models.stacked import evenly
+
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """−log softmax(logits)[label]: (n, classes), (n,) → (n,)."""
@@ -203,9 +205,9 @@ def pyramid_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
 def taken_for_real(verdict: Tensor) -> Tensor:
     """−log D, where `verdict` is D's logit: (n,) → (n,); finite for every finite logit."""
-    return F.softplus(-verdict)
+    return evenly(F.softplus, -verdict)
 
 
 def taken_for_fake(verdict: Tensor) -> Tensor:
     """−log(1 − D), where `verdict` is D's logit: (n,) → (n,)."""
-    return F.softplus(verdict)
+    return evenly(F.softplus, verdict)

@@ -14,7 +14,7 @@ for bit, in every stack (on a CPU; tests/models/test_stacked.py holds it to that
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
@@ -26,6 +26,11 @@ from harness.models.layers import Pointwise
 _LEAVES = (nn.Conv2d, Pointwise, nn.BatchNorm1d, nn.BatchNorm2d, nn.Linear)
 _DRAWS = (nn.modules.dropout._DropoutNd, nn.RReLU)
 """Layers that draw: in a stack all members would draw from one generator."""
+_CURVES = (
+    nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Tanhshrink, nn.SiLU, nn.GELU, nn.ELU, nn.SELU, nn.CELU, nn.Mish, nn.Softplus,
+    nn.Softsign, nn.Hardswish, nn.Hardsigmoid,
+)  # fmt: skip
+"""Functions of each number whose approximation depends on where it stands; see `evenly`."""
 
 
 def can_stack(module: nn.Module) -> bool:
@@ -73,22 +78,38 @@ class Stacked:
     def _build(self) -> None:
         """The layers over what `values` and the statistics are now."""
         self.gradients = torch.zeros_like(self.values)
-        self.leaves: list[Tensor] = []
+        self.leaves = [weights.requires_grad_() for weights in self._weights()]
         """The layers' weights, (members, …) each."""
-        self.network = copy.deepcopy(self._plain).train()
-        own, start = {}, 0
-        for name, parameter in self._plain.named_parameters():
-            span = slice(start, start + parameter.numel())
-            shape = (self.count, *parameter.shape)
-            leaf = self.values[:, span].view(shape).requires_grad_()
-            own[name] = leaf
-            self.leaves.append(leaf)
-            start = span.stop
-        for path, layer in list(self.network.named_modules()):
-            if isinstance(layer, _LEAVES):
+        self.network = self._over(self.leaves)
+
+    def frozen(self) -> nn.Module:
+        """The same network, but to it its weights are constants: gradients flow through it and not into it."""
+        return self._over(self._weights())
+
+    def _weights(self) -> list[Tensor]:
+        """Views of `values`, a layer's weights each."""
+        shapes = [parameter.shape for parameter in self._plain.parameters()]
+        filling = self.values.shape[1] - sum(shape.numel() for shape in shapes)
+        parts = self.values.split([*(shape.numel() for shape in shapes), filling], dim=1)
+        return [part.view(self.count, *shape) for part, shape in zip(parts, shapes, strict=False)]
+
+    def _over(self, weights: Sequence[Tensor]) -> nn.Module:
+        """The network over such weights."""
+        network = copy.deepcopy(self._plain).train()
+        own = dict(zip(dict(self._plain.named_parameters()), weights, strict=True))
+        for path, layer in list(network.named_modules()):
+            stacked: nn.Module | None = None
+            if isinstance(layer, _CURVES):
+                stacked = Curve(layer)
+            elif isinstance(layer, _LEAVES):
                 prefix = f"{path}." if path else ""
-                weights = {name: own.get(prefix + name) for name in ("weight", "bias")}
-                self._replace(path, self._stacked(layer, prefix, weights))
+                stacked = self._stacked(layer, prefix, {name: own.get(prefix + name) for name in ("weight", "bias")})
+            if stacked is not None:
+                if not path:
+                    return stacked
+                parent, _, name = path.rpartition(".")
+                setattr(network.get_submodule(parent), name, stacked)
+        return network
 
     def _stacked(self, layer: nn.Module, prefix: str, weights: dict[str, Tensor | None]) -> nn.Module:
         weight, bias = weights["weight"], weights["bias"]
@@ -105,13 +126,6 @@ class Stacked:
                 ]
                 return StackedBatchNorm(layer, weight, bias, *own)
         raise TypeError(f"a {type(layer).__name__} cannot be stacked")
-
-    def _replace(self, path: str, layer: nn.Module) -> None:
-        parent, _, name = path.rpartition(".")
-        if not path:
-            self.network = layer
-            return
-        setattr(self.network.get_submodule(parent), name, layer)
 
     @property
     def count(self) -> int:
@@ -217,6 +231,8 @@ NARROW = 8
 LANES = 8
 """Channels that grouped convolutions take at once on a CPU: other counts run several times slower, and round
 differently in stacks of different size."""
+REGISTER = 16
+"""Numbers that the widest register of a processor takes at once."""
 
 
 class BandedConvolution(torch.autograd.Function):
@@ -300,27 +316,120 @@ class StackedLinear(nn.Module):
         """The member's own product for each row."""
         members, width, entering = self.weight.shape
         between = features.shape[1:-1]
-        rows = features.reshape(-1, members, between.numel(), entering).transpose(0, 1)
-        flat = rows.reshape(members, -1, entering)
-        # A product with one column is a product with a vector, whose sums depend on the stack; zeros fill it up.
-        weight = F.pad(self.weight, (0, 0, 0, LANES - 1)) if width == 1 else self.weight
-        product = torch.bmm(flat, weight.transpose(1, 2))[..., :width]
-        if self.bias is not None:
-            product = AddedBias.apply(product, self.bias)
-        return product.view(members, -1, between.numel(), width).transpose(0, 1).reshape(-1, *between, width)
+        rows = features.reshape(-1, members, between.numel(), entering).transpose(1, 2)
+        weight, bias = self.weight, self.bias
+        if width == 1:  # a product with a vector, whose sums would depend on the stack; zeros fill it up
+            weight = F.pad(weight, (0, 0, 0, LANES - 1))
+            bias = bias if bias is None else F.pad(bias, (0, LANES - 1))
+        kind = rows.device.type
+        if torch.is_autocast_enabled(kind):
+            rows, weight = (tensor.to(torch.get_autocast_dtype(kind)) for tensor in (rows, weight))
+        product: Tensor = MemberProducts.apply(rows.reshape(-1, members, entering), weight, bias)[..., :width]
+        return product.reshape(-1, between.numel(), members, width).transpose(1, 2).reshape(-1, *between, width)
 
 
-class AddedBias(torch.autograd.Function):
-    """A sum with a bias whose gradient is added up along memory, in the same order in every stack."""
+class MemberProducts(torch.autograd.Function):
+    """Each member's rows times its own weights, where members lie side by side in a row.
+
+    A library of products reads and writes such rows where they are, if each member's part begins where a register
+    does; it rounds differently where it does not, and then the parts are copied to where it does.
+    """
 
     @staticmethod
-    def forward(ctx, product: Tensor, bias: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        """(N, rows, d), (N, d) → (N, rows, d)."""
-        return product + bias[:, None]
+    def forward(ctx, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[no-untyped-def]
+        """(rows, N, d), (N, d', d), (N, d') → (rows, N, d')."""
+        ctx.save_for_backward(rows, weight)
+        product = _member_products(rows, weight.transpose(1, 2))
+        return product if bias is None else product.add_(bias)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
-        return gradient, gradient.transpose(1, 2).contiguous().sum(dim=2)
+        rows, weight = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        of_rows = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_rows = _member_products(gradient, weight)
+        if ctx.needs_input_grad[1]:
+            own = _by_member(gradient)
+            of_weight = torch.bmm(own.transpose(1, 2), _by_member(rows))
+        if ctx.needs_input_grad[2]:
+            of_bias = summed(gradient)
+        return of_rows, of_weight, of_bias
+
+
+def at_positions(maps: Tensor, weight: Tensor) -> Tensor:
+    """A linear layer at every position: maps (n, c, positions), its weight (c', c), or (N, c', c) in a stack → (n, c',
+    positions). A product an image reads and writes maps as they lie.
+    """
+    if weight.dim() == 2:
+        return torch.bmm(weight.expand(len(maps), -1, -1), maps)
+    # Where an image's maps do not begin where a register does, they are rounded by where they begin.
+    positions = maps.shape[2]
+    filled = F.pad(maps, (0, -positions % LANES)) if positions % LANES else maps
+    each = Repeated.apply(weight, len(maps) // len(weight)).flatten(0, 1)
+    return torch.bmm(each, filled)[..., :positions]
+
+
+class Repeated(torch.autograd.Function):
+    """So many times the same; its gradient is the sum of theirs, by `summed`."""
+
+    @staticmethod
+    def forward(ctx, tensor: Tensor, times: int) -> Tensor:  # type: ignore[no-untyped-def]
+        """(…) → (times, …)."""
+        return tensor.expand(times, *tensor.shape)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
+        return summed(gradient), None
+
+
+def summed(rows: Tensor) -> Tensor:
+    """The sum over the first dimension, added up in the same order for every column, whatever stands beside it.
+
+    A processor adds up many columns at once, and those that are left over in another order: zeros fill them up.
+    """
+    columns = rows.flatten(1)
+    count = columns.shape[1]
+    filled = F.pad(columns, (0, -count % ROW)) if count % ROW else columns
+    return filled.sum(dim=0)[:count].view(rows.shape[1:])
+
+
+def _member_products(rows: Tensor, matrices: Tensor) -> Tensor:
+    """(rows, N, d), (N, d, d') → (rows, N, d')."""
+    count, members, _ = rows.shape
+    width = matrices.shape[2]
+    if width % LANES:
+        return torch.bmm(_by_member(rows), matrices).transpose(0, 1).contiguous()
+    product = rows.new_empty(count, members, width)
+    torch.bmm(_by_member(rows), matrices, out=product.transpose(0, 1))
+    return product
+
+
+def _by_member(rows: Tensor) -> Tensor:
+    """(rows, N, d) → (N, rows, d), without a copy where each member's part begins where a register does."""
+    turned = rows.transpose(0, 1)
+    return turned.contiguous() if rows.shape[2] % LANES else turned
+
+
+def evenly(function: Callable[[Tensor], Tensor], numbers: Tensor) -> Tensor:
+    """A function of each number by the same code for every one: a processor takes neighbours that fill a register at
+    once, and those that are left over or lie apart by another approximation. Zeros fill them up.
+    """
+    flat = numbers.reshape(-1).contiguous()
+    missing = -len(flat) % REGISTER
+    return function(F.pad(flat, (0, missing)) if missing else flat)[: len(flat)].view(numbers.shape)
+
+
+class Curve(nn.Module):
+    """A layer that is a function of each number, taken `evenly`."""
+
+    def __init__(self, function: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Any shape → the same."""
+        return evenly(self.function, numbers)
 
 
 class StackedBatchNorm(nn.Module):
@@ -342,53 +451,21 @@ class StackedBatchNorm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Standardises each channel of each member over its images and positions."""
         self.num_batches_tracked += 1
-        if features[0, 0].numel() == 1:
-            return self._flat(features)
-        return F.batch_norm(
-            features.reshape(-1, self.weight.numel(), *features.shape[2:]),
-            self.running_mean.view(-1),
-            self.running_var.view(-1),
-            self.weight.flatten(),
-            self.bias.flatten(),
-            training=True,
-            momentum=self.momentum,
-            eps=self.eps,
-        ).view(features.shape)
+        channels = self.weight.numel()
+        stacked = features.reshape(-1, channels, *features.shape[2:])
+        mean, variance = self.running_mean.view(-1), self.running_var.view(-1)
+        weight, bias = self.weight.flatten(), self.bias.flatten()
+        # Without positions a register takes several channels, and those that fill none are rounded differently.
+        missing = -channels % REGISTER if stacked[0, 0].numel() == 1 else 0
+        if missing:
+            filled = F.pad(stacked.flatten(1), (0, missing))
+            mean, variance, weight, bias = (F.pad(tensor, (0, missing)) for tensor in (mean, variance, weight, bias))
+            normed = self._normed(filled, mean, variance, weight, bias)[:, :channels].contiguous()
+            self.running_mean.view(-1).copy_(mean[:channels])
+            self.running_var.view(-1).copy_(variance[:channels])
+        else:
+            normed = self._normed(stacked, mean, variance, weight, bias)
+        return normed.view(features.shape)
 
-    def _flat(self, features: Tensor) -> Tensor:
-        """Of features without positions."""
-        channels = features.reshape(-1, self.weight.numel()).T.contiguous().float()
-        normed, mean, variance = FlatBatchNorm.apply(channels, self.weight.flatten(), self.bias.flatten(), self.eps)
-        count = channels.shape[1]
-        for running, now in ((self.running_mean, mean), (self.running_var, variance * (count / (count - 1)))):
-            running.mul_(1 - self.momentum).add_(now.view_as(running) * self.momentum)
-        stacked: Tensor = normed.T.contiguous().view(features.shape).to(features.dtype)
-        return stacked
-
-
-class FlatBatchNorm(torch.autograd.Function):
-    """Batch normalisation of single numbers, by operations that round each of them alike wherever it stands.
-
-    torch's own takes channels in bunches that fill a register, and rounds those that are left over differently.
-    """
-
-    @staticmethod
-    def forward(ctx, channels: Tensor, weight: Tensor, bias: Tensor, eps: float):  # type: ignore[no-untyped-def]
-        """(c, images), (c,), (c,) → normed (c, images), mean and variance of each channel."""
-        mean = channels.mean(dim=1, keepdim=True)
-        centred = channels - mean
-        variance = centred.square().mean(dim=1, keepdim=True)
-        spread = (variance + eps).sqrt()
-        standard = centred / spread
-        ctx.save_for_backward(standard, weight, spread)
-        ctx.mark_non_differentiable(mean, variance)
-        return standard * weight[:, None] + bias[:, None], mean, variance
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor, *_: Tensor):  # type: ignore[no-untyped-def]
-        standard, weight, spread = ctx.saved_tensors
-        gradient = gradient.contiguous()
-        of_weight, of_bias = (gradient * standard).sum(dim=1), gradient.sum(dim=1)
-        images = gradient.shape[1]
-        of_standard = gradient - (of_bias / images)[:, None] - standard * (of_weight / images)[:, None]
-        return of_standard * (weight[:, None] / spread), of_weight, of_bias, None
+    def _normed(self, features: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.batch_norm(features, mean, variance, weight, bias, training=True, momentum=self.momentum, eps=self.eps)

@@ -56,26 +56,25 @@ class Group:
         self.places = self._on_device(rows)
         self._none = torch.Generator()
         """Nothing may be drawn in a pack."""
+        self._settle()
 
     def _on_device(self, rows: Sequence[int]) -> Tensor:
         """The rows as a tensor: indexing a GPU's tensor by a list would wait for the GPU."""
         return torch.tensor(rows, device=self._device)
 
-    @property
-    def parts(self) -> Parts:
-        """The parts of all members, as the method sees them."""
-        adversary = self.adversary.network if self.adversary else None
-        return Parts(self._pairing, self.part.network, adversary, self._frozen)
+    def _settle(self) -> None:
+        """The parts of all members as the method sees them: the student's losses do not teach its adversary."""
+        own = self._pairing, self.part.network
+        self._parts = Parts(*own, self.adversary.frozen() if self.adversary else None, self._frozen)
+        self._adversary_parts = Parts(*own, self.adversary.network if self.adversary else None, self._frozen)
 
-    def begin_epoch(self, epochs: Sequence[int], steps: int) -> None:
-        """Settles what its `steps` need beside the batches; `epochs` are the members', from 0."""
+    def begin_epoch(self, epochs: Sequence[int]) -> None:
+        """Settles what its steps need beside the batches; `epochs` are the members', from 0."""
         weights = [spec.weights_in(epoch) for spec, epoch in zip(self.specs, epochs, strict=True)]
         self._recorded = [[name for name, weight in one.items() if weight > 0] for one in self._final_weights()]
         names = dict.fromkeys(name for one in self._recorded for name in one)
         self._weights = {name: torch.tensor([one[name] for one in weights], device=self._device) for name in names}
         self._sums = {name: torch.zeros(len(self.rows), device=self._device) for name in ("total", *names)}
-        if self.rival:
-            self.rival.begin_epoch(steps)
 
     def _final_weights(self) -> list[dict[str, float]]:
         return [spec.method.loss_weights for spec in self.specs]
@@ -109,12 +108,13 @@ class Group:
         if self.method.in_pack == "together":
             return {
                 name: loss.view(-1, count).T.contiguous()
-                for name, loss in self.method.losses(student, targets, lesson, self.parts).items()
+                for name, loss in self.method.losses(student, targets, lesson, self._parts).items()
             }
         each = []
         for place in range(count):
-            features = student.each(lambda tensor: tensor[place::count])  # noqa: B023 — used at once
-            of_member = {name: target[place::count] for name, target in targets.items()}
+            # Rows that lie apart are multiplied with other rounding, so each member's are laid side by side.
+            features = student.each(lambda tensor: tensor[place::count].contiguous())  # noqa: B023 — used at once
+            of_member = {name: target[place::count].contiguous() for name, target in targets.items()}
             own = Lesson(lesson.labels[place::count], lesson.indices[place::count], lesson.generator)
             each.append(self.method.losses(features, of_member, own, Parts(self._pairing, nn.Identity())))
         return {name: torch.stack([losses[name] for losses in each]) for name in each[0]}
@@ -125,7 +125,7 @@ class Group:
             self.learner.step(rates[self.places], scale[self.places])
         if self.adversary and self.rival:
             student = taught.student.each(Tensor.detach)
-            losses = self.method.adversary_losses(student, taught.targets, taught.lesson, self.parts)
+            losses = self.method.adversary_losses(student, taught.targets, taught.lesson, self._adversary_parts)
             total = losses.view(-1, len(self.rows)).T.contiguous().mean(dim=1).sum()
             self.adversary.take_gradients(torch.autograd.grad(total, self.adversary.leaves))
             self.rival.step()
@@ -152,6 +152,7 @@ class Group:
             if self.adversary and self.rival:
                 self.adversary.keep(places)
                 self.rival.keep(places)
+            self._settle()
         self.specs, self.rows = [self.specs[place] for place in places], new_rows
         self.places = self._on_device(new_rows)
         return self

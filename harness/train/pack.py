@@ -6,8 +6,7 @@
 
 Each member keeps its own order of images, views, learning rate, loss weights, clipping and checkpoint, and leaves
 when it is finished, pauses or diverges; nothing that one does touches another. On a CPU a member's numbers do not
-depend on its company, bit for bit, with one exception that is open (benchmarks/LOG.md, 2026-11-28); from those of
-`run_trial` they differ by rounding.
+depend on its company, bit for bit; from those of `run_trial` they differ by rounding.
 """
 
 from __future__ import annotations
@@ -189,7 +188,7 @@ class _Pack:
         rates = self._rates(steps)
         leaves = [*self.students.leaves, *(leaf for group in self.groups for leaf in group.part.leaves)]
         for group in self.groups:
-            group.begin_epoch([self.members[row].epoch for row in group.rows], steps)
+            group.begin_epoch([self.members[row].epoch for row in group.rows])
         for step in range(steps):
             part = slice(step * size, (step + 1) * size)
             batch = data.batch(indices[part].flatten(), views[part].each(Tensor.flatten))

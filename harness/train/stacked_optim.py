@@ -6,7 +6,6 @@ operations on all weights at once, since a stack keeps them in one tensor.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -55,50 +54,48 @@ class StackedSGD:
 
 
 class StackedAdam:
-    """Adam as `adversary_optimiser` sets it up."""
+    """Adam as `adversary_optimiser` sets it up: torch's own, to which each member is one tensor of weights."""
 
     def __init__(self, stack: Stacked, rates: Sequence[float]) -> None:
-        self.stack = stack
-        self.mean, self.square = torch.zeros_like(stack.values), torch.zeros_like(stack.values)
-        self._rates, self._steps = list(rates), [0] * len(rates)
-        self._corrections: list[tuple[Tensor, Tensor]] = []
+        self.stack, self._rates = stack, list(rates)
+        self._states: list[dict[str, Tensor]] = [{} for _ in rates]
+        self._build()
 
-    def begin_epoch(self, count: int) -> None:
-        """Works out the bias corrections of so many steps: a copy to a GPU in each step would wait for it."""
-        first, second = BETAS
-        # Powers are worked out one by one: a vector's last elements are rounded differently from its others.
-        ahead = [[steps + step + 1 for steps in self._steps] for step in range(count)]
-        roots = [[math.sqrt(1 - second**steps) for steps in of_step] for of_step in ahead]
-        rates = [
-            [rate / (1 - first**steps) for rate, steps in zip(self._rates, of_step, strict=True)] for of_step in ahead
-        ]
-        columns = [torch.tensor(of, dtype=torch.float32, device=self.mean.device)[:, :, None] for of in (roots, rates)]
-        self._corrections = list(zip(*(column.unbind() for column in columns), strict=True))[::-1]
+    def _build(self) -> None:
+        """The optimiser over what the stack's weights are now, at the states of its members."""
+        rows = list(self.stack.values.detach().unbind())
+        for row, gradient in zip(rows, self.stack.gradients.unbind(), strict=True):
+            row.grad = gradient
+        by_rate: dict[float, list[Tensor]] = {}
+        for row, rate in zip(rows, self._rates, strict=True):
+            by_rate.setdefault(rate, []).append(row)
+        groups = [{"params": of_rate, "lr": rate} for rate, of_rate in by_rate.items()]
+        self._optimiser = torch.optim.Adam(groups, betas=BETAS, eps=EPSILON, fused=True)
+        for row, state in zip(rows, self._states, strict=True):
+            if state:
+                self._optimiser.state[row] = state
+        self._rows = rows
 
     def step(self) -> None:
-        """One step by the stack's gradients, of those that the epoch has."""
-        gradient, (first, second) = self.stack.gradients, BETAS
-        root, rates = self._corrections.pop()
-        self._steps = [steps + 1 for steps in self._steps]
-        self.mean.lerp_(gradient, 1 - first)
-        self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        spread = (self.square.sqrt() / root).add_(EPSILON)
-        self.stack.values.addcmul_(self.mean / spread, rates, value=-1)
+        """One step by the stack's gradients."""
+        self._optimiser.step()
 
-    def state(self, member: int) -> Tensor:
-        """What a checkpoint keeps of a member."""
-        steps = torch.tensor([float(self._steps[member])])
-        return torch.cat([self.mean[member].cpu(), self.square[member].cpu(), steps])
+    def state(self, member: int) -> dict[str, Tensor]:
+        """What a checkpoint keeps of a member: copies, nothing before its first step."""
+        return {name: value.clone() for name, value in self._optimiser.state[self._rows[member]].items()}
 
-    def take_up(self, member: int, state: Tensor) -> None:
+    def take_up(self, member: int, state: dict[str, Tensor]) -> None:
         """Gives a member what a checkpoint kept."""
-        weights = self.mean.shape[1]
-        self.mean[member], self.square[member], steps = state.split([weights, weights, 1])
-        self._steps[member] = int(steps)
+        self._gather()
+        self._states[member] = {name: value.to(self.stack.values.device) for name, value in state.items()}
+        self._build()
 
     def keep(self, members: Sequence[int]) -> None:
         """Goes on with some members, after the stack did."""
-        rows = torch.tensor(members, device=self.mean.device)
-        self.mean, self.square = self.mean[rows], self.square[rows]
+        self._gather()
+        self._states = [self._states[member] for member in members]
         self._rates = [self._rates[member] for member in members]
-        self._steps = [self._steps[member] for member in members]
+        self._build()
+
+    def _gather(self) -> None:
+        self._states = [dict(self._optimiser.state[row]) for row in self._rows]

@@ -15,7 +15,7 @@ from harness.distill.discriminator import Discriminator
 from harness.models.architecture import Architecture
 from harness.models.layers import Pointwise
 from harness.models.resnet import ResNet
-from harness.models.stacked import BandedConvolution, Stacked, can_stack
+from harness.models.stacked import BandedConvolution, Stacked, at_positions, can_stack
 from tests.contract.unions import ARCHITECTURES, smallest
 
 CLASSES = 10
@@ -85,20 +85,52 @@ def test_a_members_numbers_do_not_depend_on_its_company(network: ResNet, batch: 
         assert all(torch.equal(value, whole.state(row)[name]) for name, value in alone.state(0).items())
 
 
-def test_nor_do_those_of_a_discriminator_or_an_estimator() -> None:
-    shapes = {"stage1": (4, 8, 8), "stage2": (8, 2, 2)}
-    maps = [{tap: images_for(5, shape)[row] for tap, shape in shapes.items()} for row in range(5)]
-    estimators = members(lambda: Squeeze(shapes, shapes, Attention(), transform=True))
-    squeezed = {
-        count: torch.cat(
-            Stacked(estimators[:count]).network({tap: together([one[tap] for one in maps[:count]]) for tap in shapes}),
-            1,
-        )
-        for count in (1, 5)
-    }
-    assert torch.equal(squeezed[1], apart(squeezed[5], 5)[0])
-    rivals, logits = members(lambda: Discriminator().build(CLASSES)), images_for(5, (CLASSES,), 13)
-    assert torch.equal(Stacked(rivals[:1]).network(logits[0]), apart(Stacked(rivals).network(together(logits)), 5)[0])
+def gradients(networks: Sequence[nn.Module], given: object) -> list[Tensor]:
+    """What the first of stacked networks says and learns, of a loss that weighs each of its numbers differently."""
+    stack = Stacked(networks)
+    said = stack.network(given)
+    said = torch.cat(said, dim=1) if isinstance(said, list) else said
+    weights = torch.randn(len(said) // stack.count, 1, said.shape[1], generator=torch.Generator().manual_seed(1))
+    found = torch.autograd.grad((said.unflatten(0, (-1, stack.count)) * weights).sum(), stack.leaves)
+    return [apart(said.detach(), stack.count)[0], *(leaf[0] for leaf in found)]
+
+
+@pytest.mark.parametrize("batch", [2, 8, 13, 32])
+@pytest.mark.parametrize("across", [8, 7, 3])
+def test_nor_do_those_of_an_estimator(across: int, batch: int) -> None:
+    own, goal = {"a": (3, across, across), "b": (8, 2, 2)}, {"a": (5, across, across), "b": (16, 2, 2)}
+    estimators = members(lambda: Squeeze(own, goal, Attention(), transform=True))
+    maps = {tap: images_for(5, shape, batch) for tap, shape in own.items()}
+    alone, *others = (
+        gradients(estimators[:count], {tap: together(of_tap[:count]) for tap, of_tap in maps.items()})
+        for count in (1, 2, 3, 5)
+    )
+    assert all(torch.equal(number, same) for other in others for number, same in zip(alone, other, strict=True))
+
+
+@pytest.mark.parametrize("batch", [2, 8, 13, 32])
+@pytest.mark.parametrize("classes", [2, 10, 101])
+def test_nor_do_those_of_a_discriminator(classes: int, batch: int) -> None:
+    rivals = members(lambda: Discriminator(widths=(128, 7)).build(classes))
+    logits = images_for(5, (classes,), batch)
+    alone, *others = (gradients(rivals[:count], together(logits[:count])) for count in (1, 2, 3, 5))
+    assert all(torch.equal(number, same) for other in others for number, same in zip(alone, other, strict=True))
+
+
+@pytest.mark.parametrize("curve", [nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.Softplus(), nn.Hardswish()], ids=repr)
+@pytest.mark.parametrize("shape", [(3, 7, 7), (1, 2, 2), (5, 1, 1)])
+def test_nor_does_a_curve(curve: nn.Module, shape: tuple[int, ...]) -> None:
+    images = images_for(5, shape, 9)
+    alone, *others = (Stacked([curve] * count).network(together(images[:count])) for count in (1, 2, 3, 5))
+    for count, other in zip((2, 3, 5), others, strict=True):
+        assert torch.equal(alone, apart(other, count)[0])
+
+
+def test_a_linear_layer_at_every_position_is_that_layer() -> None:
+    maps, weight = torch.randn(6, 4, 9), torch.randn(3, 5, 4)
+    plain = torch.stack([F.linear(maps[image].T, weight[image % 3]).T for image in range(6)])
+    torch.testing.assert_close(at_positions(maps, weight), plain)
+    torch.testing.assert_close(at_positions(maps, weight[0]), F.linear(maps.transpose(1, 2), weight[0]).transpose(1, 2))
 
 
 @pytest.mark.parametrize("stride", [1, 2])

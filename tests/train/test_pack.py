@@ -84,6 +84,15 @@ def test_company_changes_no_bit(workshop: Workshop) -> None:
         assert state_digest(alone.end(spec).student) == state_digest(whole.end(spec).student), spec.method.name
 
 
+@pytest.mark.parametrize("width", [3, 8])
+@every_packed
+def test_nor_does_it_where_a_last_batch_fills_no_register(method: Method, width: int, workshop: Workshop) -> None:
+    odd = {"data__train": 73, "training__batch_size": 32, "student": ResNet(depth=8, width=width)}
+    specs = [small_trial(method, seed=seed, **odd) for seed in range(3)]
+    digests = [state_digest(pack(specs[:size], workshop).end(specs[0]).student) for size in (1, 2, 3)]
+    assert digests == digests[:1] * 3
+
+
 def test_members_may_differ_in_rates_weights_and_length(workshop: Workshop) -> None:
     short = small_trial(KSAN(), training__epochs=1, training__learning_rate=0.3)
     heavy = small_trial(KSAN(), seed=1, method__weights__logits=50.0, training__clip=0.1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
 from harness.source import MissingError
 from harness.store.parquet import now
@@ -61,7 +62,7 @@ def test_a_pilot_is_a_real_trial_or_pack_that_leaves_nothing(together: int, tmp_
 def test_asking_the_teacher_is_told_apart_from_the_step(workshop: Workshop) -> None:
     """The teacher here costs many times what its student does, and there are more views than are remembered."""
     large = {"name": "resnet", "depth": 56, "width": 16}
-    pilot = fly(small_trial(KSAN(), teacher__network=large, data__shift=4), workshop)
+    pilot = fly(small_trial(KD(), teacher__network=large, data__shift=4), workshop)
     assert pilot.asking_seconds > pilot.step_seconds
 
 

@@ -13,6 +13,7 @@ family makes it, so that its size is the same under every method.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Literal
 
 import torch
@@ -23,8 +24,12 @@ from torch.nn import functional as F
 from harness.distill.losses import cross_entropy
 from harness.distill.method import CollapsedError, Pairing, Pretraining, TeacherPart
 from harness.models.pairing import Taps
+from harness.models.stacked import at_positions
 from harness.models.taps import Features, Shape
 from harness.spec import Spec
+
+FORM = 2
+"""Counted up where the same settings come to other numbers: what was kept of the teacher before is not taken up."""
 
 
 class Attention(Spec):
@@ -46,27 +51,33 @@ class Attention(Spec):
 
 
 class Estimator(nn.Module):
-    """One tap's estimator: local features (n, positions, c) and g (n, d) → squeezed descriptor (n, c)."""
+    """One tap's estimator: maps (n, c, positions) and g (n, d) → squeezed descriptor (n, c')."""
 
     def __init__(self, channels: int, settings: Attention) -> None:
         super().__init__()
         hidden = max(1, channels // settings.reduction)
         self.steer = nn.Linear(settings.global_width, channels)
         self.hidden = nn.Linear(channels, hidden)
-        self.score = nn.Linear(hidden, 1)
+        self.score = nn.Linear(hidden, 1, bias=False)  # a softmax would not see it
         self.settings = settings
 
-    def attended(self, features: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-        """(hatted features L̂ (n, positions, c), attention M (n, positions), which sums to 1)."""
-        hatted = features + self.steer(g)[:, None]
-        scores = self.score(F.relu(self.hidden(hatted))).squeeze(2)
-        return hatted, scores.softmax(dim=1)
+    def attention(self, maps: Tensor, steer: Tensor, transform: nn.Linear | None) -> Tensor:
+        """M (n, positions), which sums to 1; `steer` is what g adds everywhere, (n, c')."""
+        # hidden(transform(x) + steer), without the transformed maps, which are the largest thing here
+        weight = self.hidden.weight if transform is None else self.hidden.weight @ transform.weight
+        hidden = F.relu(at_positions(maps, weight) + self.hidden(steer)[..., None])
+        return at_positions(hidden, self.score.weight).squeeze(1).softmax(dim=1)
 
-    def forward(self, features: Tensor, g: Tensor) -> Tensor:
-        """The squeezed descriptor v, (n, c)."""
-        hatted, attention = self.attended(features, g)
-        pooled = hatted if self.settings.pooled == "hatted" else features
-        squeezed = torch.einsum("npc,np->nc", pooled, attention)
+    def forward(self, maps: Tensor, g: Tensor, transform: nn.Linear | None = None) -> Tensor:
+        """The squeezed descriptor v, (n, c'), of maps in c' channels or such that `transform` brings them there."""
+        steer = self.steer(g)
+        attention = self.attention(maps, steer, transform)
+        squeezed = (maps * attention[:, None]).sum(dim=2)
+        # Once they are weighed, since M sums to 1: of the sum instead of everywhere.
+        if transform is not None:
+            squeezed = transform(squeezed)
+        if self.settings.pooled == "hatted":
+            squeezed = squeezed + steer
         return squeezed if self.settings.aggregate == "sum" else squeezed / attention.shape[1]
 
 
@@ -80,17 +91,14 @@ class Squeeze(nn.Module):
         super().__init__()
         self.taps = tuple(own)
         self.describe = nn.Linear(own[self.taps[-1]][0], settings.global_width)
-        self.transform = nn.ModuleList(
-            nn.Linear(own[tap][0], goal[tap][0], bias=False) if transform else nn.Identity() for tap in self.taps
-        )
+        self.transform = nn.ModuleList(nn.Linear(own[tap][0], goal[tap][0], bias=False) for tap in own if transform)
         self.estimators = nn.ModuleList(Estimator(goal[tap][0], settings) for tap in self.taps)
 
     def forward(self, maps: dict[str, Tensor]) -> list[Tensor]:
-        """Maps by tap, (n, c, h, w) → squeezed descriptors in the taps' order, (n, c) each."""
+        """Maps by tap, (n, c, h, w) → squeezed descriptors in the taps' order, (n, c') each."""
         g = self.describe(maps[self.taps[-1]].mean(dim=(2, 3)))  # the mean of a 1×1 convolution
-        local = [maps[tap].flatten(2).transpose(1, 2) for tap in self.taps]
-        triples = zip(local, self.transform, self.estimators, strict=True)
-        return [estimator(transform(features), g) for features, transform, estimator in triples]
+        triples = zip_longest(self.taps, self.estimators, self.transform)
+        return [estimator(maps[tap].flatten(2), g, transform) for tap, estimator, transform in triples]
 
 
 class TeacherAttention(TeacherPart):

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import nn
 
 from harness.distill.anc import Adversarial, ANCWeights
-from harness.distill.attention import Attention, Squeeze, TeacherAttention
+from harness.distill.attention import FORM, Attention, Squeeze, TeacherAttention
 from harness.distill.losses import squared_distance
 from harness.distill.method import Lesson, Losses, Pairing, Parts, Pretraining, Targets, TeacherPart
 from harness.models.pairing import Taps
@@ -48,6 +48,10 @@ class Squeezed(Adversarial):
     @property
     def teacher_settings(self) -> Attention:
         return self.attention
+
+    @property
+    def target_settings(self) -> list[object]:
+        return [FORM]
 
     def student_part(self, pairing: Pairing) -> nn.Module:
         return Squeeze(pairing.student, pairing.teacher, self.attention, transform=True)

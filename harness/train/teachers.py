@@ -240,7 +240,7 @@ def frozen_part(
         return None
     part = part.to(device)
     seen = [network, known.digest, list(tapped.taps.values()), data.fingerprint, len(data.train)]
-    key = content_id([*seen, method.name, settings.model_dump(mode="json")])
+    key = content_id([*seen, method.name, settings.model_dump(mode="json"), *method.target_settings])
     path = cache / "parts" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with once(path):

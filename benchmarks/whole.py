@@ -28,7 +28,7 @@ WITHOUT = {"pack": 1, "answers_gigabytes": 0}
 def main() -> None:
     """Prints a table and a line a figure."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("--quick", action="store_true", help="one student and a fifth of the epochs")
+    options.add_argument("--quick", action="store_true", help="one student and a tenth of the epochs")
     options.add_argument("--study", default="digits_resnet")
     options.add_argument("--rounds", type=int, default=1)
     asked = options.parse_args()
@@ -48,15 +48,15 @@ def main() -> None:
 
 
 def shortened(content: dict[str, Any]) -> dict[str, Any]:
-    """A study with its first pair's first student, trained for a fifth of the epochs."""
+    """A study with its first pair's first student, trained for a tenth of the epochs."""
     pair = content["pairs"][0]
-    trainings = {key: _fifth(pair[key]) for key in ("teacher_training",) if key in pair}
+    trainings = {key: _tenth(pair[key]) for key in ("teacher_training",) if key in pair}
     pairs = [{**pair, **trainings, "students": pair["students"][:1]}]
-    return {**content, "pairs": pairs, "training": _fifth(content["training"])}
+    return {**content, "pairs": pairs, "training": _tenth(content["training"])}
 
 
-def _fifth(training: dict[str, Any]) -> dict[str, Any]:
-    epochs = max(1, training["epochs"] // 5)
+def _tenth(training: dict[str, Any]) -> dict[str, Any]:
+    epochs = max(1, training["epochs"] // 10)
     return {**training, "epochs": epochs, "evaluate_every": epochs}
 
 

@@ -28,7 +28,7 @@ from harness.models.stacked import at_positions
 from harness.models.taps import Features, Shape
 from harness.spec import Spec
 
-FORM = 2
+FORM = 3
 """Counted up where the same settings come to other numbers: what was kept of the teacher before is not taken up."""
 
 
@@ -63,8 +63,8 @@ class Estimator(nn.Module):
 
     def attention(self, maps: Tensor, steer: Tensor, transform: nn.Linear | None) -> Tensor:
         """M (n, positions), which sums to 1; `steer` is what g adds everywhere, (n, c')."""
-        # hidden(transform(x) + steer), without the transformed maps, which are the largest thing here
-        weight = self.hidden.weight if transform is None else self.hidden.weight @ transform.weight
+        # hidden(transform(x) + steer), without the transformed maps
+        weight = self.hidden.weight if transform is None else _product(self.hidden.weight, transform.weight)
         hidden = F.relu(at_positions(maps, weight) + self.hidden(steer)[..., None])
         return at_positions(hidden, self.score.weight).squeeze(1).softmax(dim=1)
 
@@ -79,6 +79,12 @@ class Estimator(nn.Module):
         if self.settings.pooled == "hatted":
             squeezed = squeezed + steer
         return squeezed if self.settings.aggregate == "sum" else squeezed / attention.shape[1]
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """Of weight matrices, of one network or of a stack; never one with a vector, which a stack rounds otherwise."""
+    width = right.shape[-1]
+    return (left @ F.pad(right, (0, 7)))[..., :1].contiguous() if width == 1 else left @ right
 
 
 class Squeeze(nn.Module):

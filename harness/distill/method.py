@@ -188,7 +188,9 @@ class Method(Spec, ABC):
 
     @property
     def target_settings(self) -> list[object]:
-        """The settings that decide `targets`, beside taps and `teacher_settings`: trials that agree share them."""
+        """What decides `targets` and the teacher's part beside taps and `teacher_settings`: trials that agree in all of
+        these share them. What other code made of the same settings is told apart by a number here.
+        """
         return []
 
     def student_part(self, pairing: Pairing) -> nn.Module:
@@ -206,7 +208,7 @@ class Method(Spec, ABC):
 
     @property
     def teacher_settings(self) -> Spec | None:
-        """The settings that decide `teacher_part`: trials that agree in them share one."""
+        """The settings that decide `teacher_part`: trials that agree in them and in `target_settings` share one."""
         return None
 
     def adversary(self, pairing: Pairing) -> nn.Module | None:

@@ -35,6 +35,9 @@ _CURVES = (
 
 def can_stack(module: nn.Module) -> bool:
     """Whether every weight of a module sits in a layer that can be stacked, and nothing in it draws."""
+    leaves = [layer for _, layer in module.named_modules(remove_duplicate=False) if isinstance(layer, _LEAVES)]
+    if len({id(layer) for layer in leaves}) < len(leaves):  # weights in two places
+        return False
     for layer in module.modules():
         holds = bool(list(layer.parameters(recurse=False)) or list(layer.buffers(recurse=False)))
         if isinstance(layer, _DRAWS) or (holds and type(layer) not in _LEAVES):
@@ -47,8 +50,10 @@ def can_stack(module: nn.Module) -> bool:
 
 
 def _is_usual(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> bool:
-    """Whether a normalisation has what is stacked; without a momentum it takes the mean of all passes."""
-    return layer.affine and layer.track_running_stats and layer.momentum is not None
+    """Whether a normalisation has what is stacked; without a momentum it takes the mean of all passes, and maps of one
+    channel are in every layout at once, so that a stack of one would be rounded otherwise.
+    """
+    return layer.affine and layer.track_running_stats and layer.momentum is not None and layer.num_features > 1
 
 
 def _is_plain(layer: nn.Conv2d) -> bool:
@@ -97,7 +102,7 @@ class Stacked:
         """The network over such weights."""
         network = copy.deepcopy(self._plain).train()
         own = dict(zip(dict(self._plain.named_parameters()), weights, strict=True))
-        for path, layer in list(network.named_modules()):
+        for path, layer in list(network.named_modules(remove_duplicate=False)):
             stacked: nn.Module | None = None
             if isinstance(layer, _CURVES):
                 stacked = Curve(layer)
@@ -231,8 +236,8 @@ NARROW = 8
 LANES = 8
 """Channels that grouped convolutions take at once on a CPU: other counts run several times slower, and round
 differently in stacks of different size."""
-REGISTER = 16
-"""Numbers that the widest register of a processor takes at once."""
+REGISTER = 32
+"""Numbers that torch takes at once: two of a processor's widest registers."""
 
 
 class BandedConvolution(torch.autograd.Function):
@@ -318,13 +323,10 @@ class StackedLinear(nn.Module):
         between = features.shape[1:-1]
         rows = features.reshape(-1, members, between.numel(), entering).transpose(1, 2)
         weight, bias = self.weight, self.bias
-        if width == 1:  # a product with a vector, whose sums would depend on the stack; zeros fill it up
-            weight = F.pad(weight, (0, 0, 0, LANES - 1))
-            bias = bias if bias is None else F.pad(bias, (0, LANES - 1))
         kind = rows.device.type
         if torch.is_autocast_enabled(kind):
             rows, weight = (tensor.to(torch.get_autocast_dtype(kind)) for tensor in (rows, weight))
-        product: Tensor = MemberProducts.apply(rows.reshape(-1, members, entering), weight, bias)[..., :width]
+        product: Tensor = MemberProducts.apply(rows.reshape(-1, members, entering), weight, bias)
         return product.reshape(-1, between.numel(), members, width).transpose(1, 2).reshape(-1, *between, width)
 
 
@@ -351,7 +353,7 @@ class MemberProducts(torch.autograd.Function):
             of_rows = _member_products(gradient, weight)
         if ctx.needs_input_grad[1]:
             own = _by_member(gradient)
-            of_weight = torch.bmm(own.transpose(1, 2), _by_member(rows))
+            of_weight = _weight_gradients(own, _by_member(rows))
         if ctx.needs_input_grad[2]:
             of_bias = summed(gradient)
         return of_rows, of_weight, of_bias
@@ -359,15 +361,27 @@ class MemberProducts(torch.autograd.Function):
 
 def at_positions(maps: Tensor, weight: Tensor) -> Tensor:
     """A linear layer at every position: maps (n, c, positions), its weight (c', c), or (N, c', c) in a stack → (n, c',
-    positions). A product an image reads and writes maps as they lie.
+    positions). Where the maps are the larger, a product an image reads and writes them as they lie; where the weight
+    is, positions are rows of one product.
     """
-    if weight.dim() == 2:
-        return torch.bmm(weight.expand(len(maps), -1, -1), maps)
+    positions, (width, channels) = maps.shape[2], weight.shape[-2:]
+    if positions * (width + channels) < width * channels:
+        rows = maps.permute(2, 0, 1).reshape(-1, channels)
+        product = F.linear(rows, weight) if weight.dim() == 2 else _rows_of_members(rows, weight)
+        return product.view(positions, -1, width).permute(1, 2, 0).contiguous()
     # Where an image's maps do not begin where a register does, they are rounded by where they begin.
-    positions = maps.shape[2]
     filled = F.pad(maps, (0, -positions % LANES)) if positions % LANES else maps
-    each = Repeated.apply(weight, len(maps) // len(weight)).flatten(0, 1)
+    if weight.dim() == 2:
+        each = weight.expand(len(maps), -1, -1)
+    else:
+        each = Repeated.apply(weight, len(maps) // len(weight)).flatten(0, 1)
     return torch.bmm(each, filled)[..., :positions]
+
+
+def _rows_of_members(rows: Tensor, weight: Tensor) -> Tensor:
+    """(rows·N, d), (N, d', d) → (rows·N, d')."""
+    product: Tensor = MemberProducts.apply(rows.view(-1, len(weight), rows.shape[1]), weight, None)
+    return product.flatten(0, 1)
 
 
 class Repeated(torch.autograd.Function):
@@ -398,11 +412,23 @@ def _member_products(rows: Tensor, matrices: Tensor) -> Tensor:
     """(rows, N, d), (N, d, d') → (rows, N, d')."""
     count, members, _ = rows.shape
     width = matrices.shape[2]
+    if width == 1:  # a product with a vector, whose sums would depend on the stack; zeros fill it up
+        return _member_products(rows, F.pad(matrices, (0, LANES - 1)))[..., :1].contiguous()
     if width % LANES:
         return torch.bmm(_by_member(rows), matrices).transpose(0, 1).contiguous()
     product = rows.new_empty(count, members, width)
     torch.bmm(_by_member(rows), matrices, out=product.transpose(0, 1))
     return product
+
+
+def _weight_gradients(gradient: Tensor, rows: Tensor) -> Tensor:
+    """(N, rows, d'), (N, rows, d) → (N, d', d), neither of which is a product with a vector."""
+    width, entering = gradient.shape[2], rows.shape[2]
+    if min(width, entering) > 1:
+        return torch.bmm(gradient.transpose(1, 2), rows)
+    filled = (F.pad(tensor, (0, LANES - 1)) if tensor.shape[2] == 1 else tensor for tensor in (gradient, rows))
+    wide, tall = filled
+    return torch.bmm(wide.transpose(1, 2), tall)[:, :width, :entering].contiguous()
 
 
 def _by_member(rows: Tensor) -> Tensor:

@@ -16,6 +16,9 @@ import torch
 from harness.files import replacing
 from harness.record import EpochRecord
 
+_OF_ANOTHER_FORM = (RuntimeError, KeyError, TypeError, ValueError, AttributeError)
+"""What reading or taking up raises where the content is damaged, or is what another version wrote."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -57,13 +60,13 @@ def taken_up(path: Path, trial_id: str) -> Iterator[Kept | None]:
             progress = content["progress"]
             records = tuple(EpochRecord(**record) for record in progress["records"])
             kept = Kept(Progress(progress["trial_id"], progress["seconds"], records), content["states"])
-        except (RuntimeError, KeyError, TypeError, ValueError):
+        except _OF_ANOTHER_FORM:
             _set_aside(path)
     if kept and kept.progress.trial_id != trial_id:
         kept = None
     try:
         yield kept
-    except (RuntimeError, KeyError, TypeError, ValueError):
+    except _OF_ANOTHER_FORM:
         if kept is None:
             raise
         _set_aside(path)

@@ -85,7 +85,11 @@ class StackedAdam:
         return {name: value.clone() for name, value in self._optimiser.state[self._rows[member]].items()}
 
     def take_up(self, member: int, state: dict[str, Tensor]) -> None:
-        """Gives a member what a checkpoint kept."""
+        """Gives a member what a checkpoint kept; raises `ValueError` where that is of another optimiser."""
+        weights = self.stack.values.shape[1:]
+        shapes = {"step": torch.Size(), "exp_avg": weights, "exp_avg_sq": weights}
+        if not isinstance(state, dict) or (state and {name: value.shape for name, value in state.items()} != shapes):
+            raise ValueError("this is no state of Adam's over these weights")
         self._gather()
         self._states[member] = {name: value.to(self.stack.values.device) for name, value in state.items()}
         self._build()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -96,10 +96,11 @@ def gradients(networks: Sequence[nn.Module], given: object) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("batch", [2, 8, 13, 32])
-@pytest.mark.parametrize("across", [8, 7, 3])
-def test_nor_do_those_of_an_estimator(across: int, batch: int) -> None:
-    own, goal = {"a": (3, across, across), "b": (8, 2, 2)}, {"a": (5, across, across), "b": (16, 2, 2)}
-    estimators = members(lambda: Squeeze(own, goal, Attention(), transform=True))
+@pytest.mark.parametrize(("channels", "across"), [(3, 8), (16, 7), (3, 3), (1, 4)])
+@pytest.mark.parametrize("reach", [1, 128])
+def test_nor_do_those_of_an_estimator(reach: int, channels: int, across: int, batch: int) -> None:
+    own, goal = {"a": (channels, across, across), "b": (8, 2, 2)}, {"a": (5, across, across), "b": (16, 2, 2)}
+    estimators = members(lambda: Squeeze(own, goal, Attention(global_width=reach), transform=True))
     maps = {tap: images_for(5, shape, batch) for tap, shape in own.items()}
     alone, *others = (
         gradients(estimators[:count], {tap: together(of_tap[:count]) for tap, of_tap in maps.items()})
@@ -109,9 +110,10 @@ def test_nor_do_those_of_an_estimator(across: int, batch: int) -> None:
 
 
 @pytest.mark.parametrize("batch", [2, 8, 13, 32])
+@pytest.mark.parametrize("widths", [(128, 7), (16, 1), (1, 8)])
 @pytest.mark.parametrize("classes", [2, 10, 101])
-def test_nor_do_those_of_a_discriminator(classes: int, batch: int) -> None:
-    rivals = members(lambda: Discriminator(widths=(128, 7)).build(classes))
+def test_nor_do_those_of_a_discriminator(classes: int, widths: tuple[int, ...], batch: int) -> None:
+    rivals = members(lambda: Discriminator(widths=widths).build(classes))
     logits = images_for(5, (classes,), batch)
     alone, *others = (gradients(rivals[:count], together(logits[:count])) for count in (1, 2, 3, 5))
     assert all(torch.equal(number, same) for other in others for number, same in zip(alone, other, strict=True))
@@ -126,8 +128,34 @@ def test_nor_does_a_curve(curve: nn.Module, shape: tuple[int, ...]) -> None:
         assert torch.equal(alone, apart(other, count)[0])
 
 
-def test_a_linear_layer_at_every_position_is_that_layer() -> None:
-    maps, weight = torch.randn(6, 4, 9), torch.randn(3, 5, 4)
+@pytest.mark.parametrize("build", [lambda: Discriminator().build(CLASSES), lambda: nn.Linear(CLASSES, 1)])
+def test_its_gradients_are_those_of_its_members(build: Callable[[], nn.Module]) -> None:
+    networks, inputs = members(build, 3), images_for(3, (CLASSES,), 13)
+    stack = Stacked(networks)
+    found = torch.autograd.grad(stack.network(together(inputs)).square().sum(), stack.leaves)
+    given = together(inputs).requires_grad_()
+    (through,) = torch.autograd.grad(stack.frozen()(given).square().sum(), [given])
+    for row, (network, own) in enumerate(zip(networks, inputs, strict=True)):
+        leaf = own.clone().requires_grad_()
+        *plain, of_input = torch.autograd.grad(network(leaf).square().sum(), [*network.parameters(), leaf])
+        for ours, theirs in zip([leaf[row] for leaf in found], plain, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(apart(through, 3)[row], of_input, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("channels", "across"), [(32, 7), (64, 4), (20, 3)])
+def test_what_a_teacher_s_estimator_says_does_not_depend_on_an_image_s_place(channels: int, across: int) -> None:
+    shapes = {"a": (channels, across, across)}
+    (squeeze,) = members(lambda: Squeeze(shapes, shapes, Attention(), transform=False), 1)
+    (maps,) = images_for(1, shapes["a"], 16)
+    said = squeeze({"a": maps})[0]
+    for places in (1, 5, 11):
+        assert torch.equal(squeeze({"a": maps.roll(places, 0)})[0], said.roll(places, 0))
+
+
+@pytest.mark.parametrize("positions", [1, 9])
+def test_a_linear_layer_at_every_position_is_that_layer(positions: int) -> None:
+    maps, weight = torch.randn(6, 4, positions), torch.randn(3, 5, 4)
     plain = torch.stack([F.linear(maps[image].T, weight[image % 3]).T for image in range(6)])
     torch.testing.assert_close(at_positions(maps, weight), plain)
     torch.testing.assert_close(at_positions(maps, weight[0]), F.linear(maps.transpose(1, 2), weight[0]).transpose(1, 2))
@@ -194,6 +222,8 @@ class Scaled(nn.Module):
         (nn.Conv2d(1, 2, 3, dilation=2), False),
         (nn.Conv2d(1, 2, (3, 1)), False),
         (nn.BatchNorm2d(2, affine=False), False),
+        (nn.BatchNorm2d(1), False),
+        (nn.Sequential(*[nn.Linear(2, 2)] * 2), False),
         (Scaled(), False),
     ],
 )

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from harness.data.resident import ResidentData
+from harness.distill.anc import ANC
 from harness.distill.ksan import KSAN
 from harness.distill.method import Method
 from harness.distill.scratch import Scratch
 from harness.models.resnet import ResNet
 from harness.models.torchvision_model import Torchvision
 from harness.record import EpochRecord
+from harness.train.checkpoint import Progress, save
 from harness.train.pack import Left, Member, run_pack
 from harness.train.packing import most_in_a_pack, shape_of
 from harness.train.seeds import state_digest
@@ -141,6 +143,16 @@ def test_a_damaged_checkpoint_costs_its_own_trial_alone(workshop: Workshop, tmp_
     assert torn.with_name(torn.name + ".damaged").exists()
     for spec in specs:
         assert timeless(told.records[spec.id]) == timeless(pack([spec], workshop).records[spec.id])
+
+
+def test_so_does_one_that_another_version_wrote(workshop: Workshop, tmp_path: Path) -> None:
+    spec, place = small_trial(ANC()), tmp_path / "kept.pt"
+    Told([Member(spec, workshop.side(spec), Resumption(place, every=0))], workshop, stop_after=1)
+    kept = torch.load(io.BytesIO(place.read_bytes()[32:]))
+    save(place, Progress(spec.id, 1.0, ()), {**kept["states"], "rival": torch.zeros(7)})
+    told = Told([Member(spec, workshop.side(spec), Resumption(place, every=0))], workshop)
+    assert place.with_name("kept.pt.damaged").exists()
+    assert timeless(told.records[spec.id]) == timeless(pack([spec], workshop).records[spec.id])
 
 
 def test_a_member_pauses_where_it_is_asked_to_and_goes_on_later(workshop: Workshop, tmp_path: Path) -> None:

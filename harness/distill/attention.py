@@ -23,8 +23,8 @@ from torch.nn import functional as F
 
 from harness.distill.losses import cross_entropy
 from harness.distill.method import CollapsedError, Pairing, Pretraining, TeacherPart
+from harness.models.batch_invariant import at_positions, composed
 from harness.models.pairing import Taps
-from harness.models.stacked import at_positions
 from harness.models.taps import Features, Shape
 from harness.spec import Spec
 
@@ -64,7 +64,7 @@ class Estimator(nn.Module):
     def attention(self, maps: Tensor, steer: Tensor, transform: nn.Linear | None) -> Tensor:
         """M (n, positions), which sums to 1; `steer` is what g adds everywhere, (n, c')."""
         # hidden(transform(x) + steer), without the transformed maps
-        weight = self.hidden.weight if transform is None else _product(self.hidden.weight, transform.weight)
+        weight = self.hidden.weight if transform is None else composed(self.hidden.weight, transform.weight)
         hidden = F.relu(at_positions(maps, weight) + self.hidden(steer)[..., None])
         return at_positions(hidden, self.score.weight).squeeze(1).softmax(dim=1)
 
@@ -79,12 +79,6 @@ class Estimator(nn.Module):
         if self.settings.pooled == "hatted":
             squeezed = squeezed + steer
         return squeezed if self.settings.aggregate == "sum" else squeezed / attention.shape[1]
-
-
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Of weight matrices, of one network or of a stack; never one with a vector, which a stack rounds otherwise."""
-    width = right.shape[-1]
-    return (left @ F.pad(right, (0, 7)))[..., :1].contiguous() if width == 1 else left @ right
 
 
 class Squeeze(nn.Module):

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.models.stacked import evenly
+from harness.models.batch_invariant import evenly
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from harness.distill.discriminator import Discriminator
 from harness.models.architecture import Architecture
 from harness.models.layers import Pointwise
 from harness.models.resnet import ResNet
-from harness.models.stacked import BandedConvolution, Stacked, at_positions, can_stack
+from harness.models.stacked import Stacked, can_stack
+from harness.models.stacked_layers import BandedConvolution
 from tests.contract.unions import ARCHITECTURES, smallest
 
 CLASSES = 10
@@ -151,14 +152,6 @@ def test_what_a_teacher_s_estimator_says_does_not_depend_on_an_image_s_place(cha
     said = squeeze({"a": maps})[0]
     for places in (1, 5, 11):
         assert torch.equal(squeeze({"a": maps.roll(places, 0)})[0], said.roll(places, 0))
-
-
-@pytest.mark.parametrize("positions", [1, 9])
-def test_a_linear_layer_at_every_position_is_that_layer(positions: int) -> None:
-    maps, weight = torch.randn(6, 4, positions), torch.randn(3, 5, 4)
-    plain = torch.stack([F.linear(maps[image].T, weight[image % 3]).T for image in range(6)])
-    torch.testing.assert_close(at_positions(maps, weight), plain)
-    torch.testing.assert_close(at_positions(maps, weight[0]), F.linear(maps.transpose(1, 2), weight[0]).transpose(1, 2))
 
 
 @pytest.mark.parametrize("stride", [1, 2])

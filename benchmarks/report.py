@@ -25,8 +25,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from benchmarks.large_run import write_large_run
-
 TARGETS = {"seconds": 10.0, "gigabytes": 2.0}
 """Of front and report together at a million trials."""
 
@@ -63,6 +61,7 @@ def _peak_mb() -> float:
 
 def stored(folder: Path, trials: int = 300) -> dict[str, float]:
     """Milliseconds of clock a trial to write and to read back, a file for each as while a study runs."""
+    from benchmarks.large_run import write_large_run
     from harness.record import EpochRecord, TrialRecord
     from harness.store.parquet import Store, read_records, records_in
 
@@ -104,6 +103,8 @@ def main() -> None:
     if asked.folder:
         print(json.dumps(measured(asked.folder)))
         return
+    from benchmarks.large_run import write_large_run  # it imports torch, which telling must not
+
     sizes, repeat = ([10_000], 1) if asked.quick else (asked.trials, asked.repeat)
     with tempfile.TemporaryDirectory() as place:
         for name, value in stored(Path(place) / "stored").items():

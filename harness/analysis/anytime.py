@@ -8,13 +8,14 @@ alone: bands over the curves say how much of a lead is the search's and how much
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis.cells import CELL, full_length, numbered
-from harness.analysis.configs import search_configs, whole_configs
+from harness.analysis.configs import search_configs
 from harness.analysis.hypervolume import Reference, hypervolume_history
 
 SEARCH = ["study", *CELL, "method"]
@@ -25,71 +26,84 @@ _BEST = [*SEARCH, "params", "replicate", "configs", "device_seconds", "accuracy"
 _VOLUME = [*ARM, "replicate", "configs", "device_seconds", "hypervolume"]
 
 
-def best_so_far(trials: pd.DataFrame, configs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Per search and replicate (from 0), after each config that every seed completed: the best accuracy so far.
+@dataclass(frozen=True)
+class Replicates:
+    """What the searches found, seed by seed."""
 
-    `configs` is `search_configs(trials)`, where that is known.
+    configs: pd.DataFrame
+    """As of `search_configs`."""
+    own: npt.NDArray[np.int64]
+    """The row of `configs` that each value belongs to: one whose every seed completed."""
+    number: npt.NDArray[np.int64]
+    """From 0, within a config, in order of the seeds."""
+    accuracy: npt.NDArray[np.float64]
+
+
+def replicates(trials: pd.DataFrame, configs: pd.DataFrame | None = None) -> Replicates:
+    """The values of all configs that every seed completed; `configs` is `search_configs(trials)`, where known."""
+    configs = search_configs(trials) if configs is None else configs
+    columns = [*_ONE, "purpose", "status", "epochs_done", "epochs", "seed", "validation_accuracy"]
+    done = full_length(trials[columns])
+    seeds = done[done["purpose"] == "search"].sort_values("seed", kind="stable")
+    own = _place_of_each(configs, seeds)
+    number = np.asarray(pd.Series(own).groupby(own).cumcount(), dtype=np.int64)
+    accuracy = seeds["validation_accuracy"].to_numpy(dtype=float)
+    is_whole = np.append(configs["is_whole"].to_numpy(dtype=bool), False)
+    known = np.flatnonzero(is_whole[own] & ~np.isnan(accuracy))
+    return Replicates(configs, own[known], number[known], accuracy[known])
+
+
+def best_so_far(found: Replicates) -> pd.DataFrame:
+    """Per search and replicate (from 0), after each config that every seed completed: the best accuracy so far.
 
     `accuracy` is that replicate's on validation, `best` its maximum so far, fractions; `configs` counts from 1 all
     that ended, `device_seconds` is what all of them cost, all replicates.
     """
-    values = _values(trials, configs, SEARCH)
+    values = _costed(found, SEARCH)
     best = values.groupby(numbered(values, [*SEARCH, "replicate"]), sort=False)["accuracy"].cummax()
     return values.assign(best=best)[_BEST].reset_index(drop=True)
 
 
-def hypervolume_so_far(trials: pd.DataFrame, reference: Reference, configs: pd.DataFrame | None = None) -> pd.DataFrame:
+def hypervolume_so_far(found: Replicates, reference: Reference) -> pd.DataFrame:
     """Per pair and arm and replicate, over all the pair's students together: the hypervolume's share so far.
 
     On validation, as of `hypervolume_share`; `configs` and `device_seconds` run over all the students' searches.
     """
-    values = _values(trials, configs, ARM).dropna(subset=list(reference.objectives))
-    found = pd.Series(0.0, index=values.index)
+    values = _costed(found, ARM).dropna(subset=list(reference.objectives))
+    share = pd.Series(0.0, index=values.index)
     for _, members in values.groupby([*ARM, "replicate"], dropna=False, sort=False):
-        found.loc[members.index] = hypervolume_history(reference.costs(members), reference.corner) / reference.box
-    return values.assign(hypervolume=found)[_VOLUME].reset_index(drop=True)
+        share.loc[members.index] = hypervolume_history(reference.costs(members), reference.corner) / reference.box
+    return values.assign(hypervolume=share)[_VOLUME].reset_index(drop=True)
 
 
-def _values(trials: pd.DataFrame, configs: pd.DataFrame | None, search: list[str]) -> pd.DataFrame:
+def _costed(found: Replicates, search: list[str]) -> pd.DataFrame:
     """A row per config and replicate in order of the config's end, with what its search had cost by then."""
-    configs = search_configs(trials) if configs is None else configs
-    by = configs.groupby(numbered(configs, search), sort=False)
-    costed = configs.assign(configs=by.cumcount() + 1, device_seconds=by["device_seconds"].cumsum())
-    kept = whole_configs(costed)[[*SEARCH, "config_id", "params", "macs", "latency", "configs", "device_seconds"]]
-    columns = [*_ONE, "purpose", "status", "epochs_done", "epochs", "seed", "validation_accuracy"]
-    done = full_length(trials[columns])
-    seeds = done[done["purpose"] == "search"].sort_values("seed", kind="stable")
-    own = _place_of_each(kept, seeds)
-    replicate = np.asarray(pd.Series(own).groupby(own).cumcount(), dtype=np.int64)
-    accuracy = seeds["validation_accuracy"].to_numpy(dtype=float)
-    known = np.flatnonzero((own >= 0) & ~np.isnan(accuracy))
-    own, replicate, accuracy = own[known], replicate[known], accuracy[known]
-    seconds, count = (kept[name].to_numpy()[own] for name in ("device_seconds", "configs"))
-    order = np.lexsort((count, seconds, replicate))
-    order = order[_is_step(kept, own[order], replicate[order], accuracy[order])]
-    joined = kept.iloc[own[order]].assign(accuracy=accuracy[order], replicate=replicate[order])
-    return joined.reset_index(drop=True)
+    by = found.configs.groupby(numbered(found.configs, search), sort=False)
+    count, seconds = (by.cumcount() + 1).to_numpy(), by["device_seconds"].cumsum().to_numpy()
+    order = np.lexsort((count[found.own], seconds[found.own], found.number))
+    order = order[_is_step(found, order)]
+    own = found.own[order]
+    joined = found.configs[[*SEARCH, "config_id", "params", "macs", "latency"]].iloc[own].reset_index(drop=True)
+    return joined.assign(
+        configs=count[own], device_seconds=seconds[own], accuracy=found.accuracy[order], replicate=found.number[order]
+    )
 
 
-def _is_step(
-    configs: pd.DataFrame,
-    own: npt.NDArray[np.int64],
-    replicate: npt.NDArray[np.int64],
-    accuracy: npt.NDArray[np.float64],
-) -> npt.NDArray[np.bool_]:
-    """Which values count: all, or of very many those that are the best so far of their search, replicate and size,
-    and the last of each search. The others move neither a best nor a hypervolume: something as small was as good.
+def _is_step(found: Replicates, order: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the values in an order count: all, or of very many those that are the best so far of their search,
+    replicate and size, and the last of each search. The others move neither a best nor a hypervolume: something as
+    small was as good.
     """
-    if len(own) <= MOST_STEPS:
-        return np.ones(len(own), dtype=bool)
-    most = int(replicate.max()) + 1
+    if len(order) <= MOST_STEPS:
+        return np.ones(len(order), dtype=bool)
+    own, most = found.own[order], int(found.number.max()) + 1
     search, size = (
-        pd.Series(numbered(configs, by)[own] * most + replicate)
+        pd.Series(numbered(found.configs, by)[own] * most + found.number[order])
         for by in (SEARCH, [*SEARCH, "params", "macs", "latency"])
     )
-    best = pd.Series(accuracy).groupby(size).cummax()
+    best = pd.Series(found.accuracy[order]).groupby(size).cummax()
     before = best.groupby(size).shift().fillna(-1.0)
-    return np.asarray((accuracy > before) | ~search.duplicated(keep="last"))
+    return np.asarray((found.accuracy[order] > before) | ~search.duplicated(keep="last"))
 
 
 def _place_of_each(configs: pd.DataFrame, trials: pd.DataFrame) -> npt.NDArray[np.int64]:

@@ -71,7 +71,9 @@ def distinct(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _told_apart(labels: pd.Series, ids: pd.Series, *within: pd.Series) -> pd.Series:
     """Labels, with the first digits of the id where a label has several ids."""
-    several = (ids.groupby([*within, labels]).transform("nunique") > 1) & ids.notna()
+    label = numbered(pd.concat([*within, labels], axis=1, keys=range(len(within) + 1)), range(len(within) + 1))
+    known = pd.DataFrame({"label": label, "id": pd.factorize(ids)[0]})[ids.notna().to_numpy()].drop_duplicates()
+    several = pd.Series(np.isin(label, known.loc[known["label"].duplicated(), "label"]), ids.index) & ids.notna()
     if not several.any():
         return labels
     digits = next((n for n in range(4, 16) if ids.str[:n].nunique() == ids.nunique()), 16)
@@ -141,7 +143,7 @@ def groups(rows: pd.DataFrame, by: Iterable[str]) -> list[tuple[dict[str, object
     return found
 
 
-def numbered(rows: pd.DataFrame, by: Iterable[str]) -> npt.NDArray[np.int64]:
+def numbered(rows: pd.DataFrame, by: Iterable[str | int]) -> npt.NDArray[np.int64]:
     """The number of each row's group, from 0 in order of appearance; a missing value is a key like any other.
 
     Grouping a million rows by one number takes a tenth of what it takes by eight columns.

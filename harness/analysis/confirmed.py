@@ -129,7 +129,7 @@ def standard_errors(rows: pd.DataFrame) -> list[float]:
     """Of each row's mean, from the seed sd pooled over its student's rows; 0 where no row of it has two seeds."""
     pooled = {}
     for student, members in rows[rows["n"] > 1].groupby("student"):
-        pooled[student] = pooled_sd(list(members["sd"].astype(float)), list(members["n"].astype(int)))[0]
+        pooled[student] = pooled_sd(members["sd"], members["n"])[0]
     return [pooled.get(student, 0.0) / math.sqrt(n) for student, n in zip(rows["student"], rows["n"], strict=True)]
 
 

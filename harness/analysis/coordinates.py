@@ -47,9 +47,9 @@ class Coordinates:
 def coordinates(trials: pd.DataFrame, most: int = 240, configs: pd.DataFrame | None = None) -> Coordinates | None:
     """The searched configs of one arm, those with a value on every replicate; None where nothing varies.
 
-    `trials` are one arm's on one data set under one teacher, with students `searched_together`, and `configs` is
-    `search_configs(trials)`, where that is known. Where there are more than `most` configs the best half of them stays,
-    and of the others every so many.
+    `trials` are one arm's on one data set under one teacher, with students `searched_together`. Where `configs`, one
+    arm's of `search_configs`, are given, `trials` may be any that have theirs among them. Where there are more than
+    `most` configs the best half of them stays, and of the others every so many.
     """
     configs = whole_configs(search_configs(trials) if configs is None else configs)
     if len(configs) < 2:
@@ -81,8 +81,8 @@ def _thinned(count: int, most: int) -> list[int]:
 
 def _points(trials: pd.DataFrame, configs: pd.Series) -> dict[str, Mapping[str, object]]:
     """Config → what the search chose."""
-    own = (trials["purpose"] == "search") & trials["config_id"].isin(configs)
-    searched = trials[own].drop_duplicates("config_id")
+    own = trials.loc[trials["config_id"].isin(configs), ["purpose", "config_id", "point"]]
+    searched = own[own["purpose"] == "search"].drop_duplicates("config_id")
     both = zip(searched["config_id"], searched["point"], strict=True)
     return {str(config): {path: json.loads(value) for path, value in point.items()} for config, point in both}
 

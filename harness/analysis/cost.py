@@ -18,20 +18,19 @@ def cost_summary(trials: pd.DataFrame) -> pd.DataFrame:
 
     `stopped` trials were given up by their search. `lost_seconds` is what failed and diverged trials trained.
     """
-    rows = []
-    for purpose in PURPOSES:
-        of = trials["purpose"] == purpose
-        if of.any():
-            lost = of & trials["status"].isin(["diverged", "failed"])
-            rows.append(
-                {
-                    "purpose": purpose,
-                    **{status: int((trials.loc[of, "status"] == status).sum()) for status in STATUSES},
-                    "train_seconds": float(trials.loc[of, "train_seconds"].sum()),
-                    "lost_seconds": float(trials.loc[lost, "train_seconds"].sum()),
-                }
-            )
-    return pd.DataFrame(rows, columns=["purpose", *STATUSES, "train_seconds", "lost_seconds"])
+    purposes = [purpose for purpose in PURPOSES if purpose in set(trials["purpose"].unique())]
+    by = trials.groupby(["purpose", "status"])["train_seconds"]
+    number, seconds = (
+        of.unstack("status").reindex(index=purposes, columns=STATUSES).fillna(0) for of in (by.size(), by.sum())
+    )
+    return pd.DataFrame(
+        {
+            "purpose": purposes,
+            **{status: number[status].to_numpy(dtype=int) for status in STATUSES},
+            "train_seconds": seconds.sum(axis=1).to_numpy(dtype=float),
+            "lost_seconds": seconds[["diverged", "failed"]].sum(axis=1).to_numpy(dtype=float),
+        }
+    )
 
 
 def predicted_and_spent(trials: pd.DataFrame, forecast: pd.DataFrame) -> pd.DataFrame:
@@ -41,19 +40,30 @@ def predicted_and_spent(trials: pd.DataFrame, forecast: pd.DataFrame) -> pd.Data
     `ratio` actual by predicted; all but `predicted` are missing where no trial has come to its end.
     """
     keys = ["arm", "teacher", "student", "dataset"]
-    whole = full_length(trials)
-    arm = whole["arm"].where(whole["purpose"] != "teacher", "teacher")
-    spent = _by_text(whole.assign(arm=arm), whole["varies_student"].astype(bool))
-    spent = spent.groupby(keys)["train_seconds"].agg(actual="mean", trials="size").reset_index()
     told = _by_text(forecast, forecast["is_varied"].astype(bool)).assign(predicted=forecast["trial_seconds"])
-    table = told[[*keys, "predicted"]].merge(spent, on=keys, how="left").assign(**forecast[["teacher", "student"]])
-    table = table.astype({"actual": float, "predicted": float}).assign(trials=table["trials"].fillna(0).astype(int))
+    table = told[[*keys, "predicted"]].merge(_spent(trials, keys), on=keys, how="left")
+    table = table.assign(**forecast[["teacher", "student"]], trials=table["trials"].fillna(0).astype(int))
+    table = table.astype({"seconds": float, "predicted": float})
+    table = table.assign(actual=table["seconds"] / table["trials"].where(table["trials"] > 0))
     return table.assign(ratio=table["actual"] / table["predicted"])[[*keys, "predicted", "actual", "ratio", "trials"]]
+
+
+def _spent(trials: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Per name of a forecast's row, as text: the `trials` of full length and their `seconds`."""
+    names = [*keys, "purpose", "varies_student"]
+    whole = full_length(trials[[*names, "status", "epochs_done", "epochs", "train_seconds"]])
+    table = whole.groupby(names, dropna=False)["train_seconds"].agg(seconds="sum", trials="size").reset_index()
+    table = table.assign(arm=table["arm"].where(table["purpose"] != "teacher", "teacher"))
+    return (
+        _by_text(table, table["varies_student"].astype(bool)).groupby(keys)[["seconds", "trials"]].sum().reset_index()
+    )
 
 
 def _by_text(rows: pd.DataFrame, is_varied: pd.Series) -> pd.DataFrame:
     """Rows whose names are texts to be matched: no teacher is "", and so is a student that a search varies."""
-    texts = {name: rows[name].fillna("").astype(str) for name in ("arm", "teacher", "student", "dataset")}
+    texts = {
+        name: rows[name].astype("object").fillna("").astype(str) for name in ("arm", "teacher", "student", "dataset")
+    }
     return rows.assign(**texts).assign(student=texts["student"].mask(is_varied, ""))
 
 
@@ -89,11 +99,9 @@ def _counted(origins: pd.Series) -> Iterator[tuple[Mapping[str, object], int]]:
 
 def seeds_by_purpose(trials: pd.DataFrame) -> dict[str, list[int]]:
     """The seeds that each purpose used, ascending."""
-    return {
-        purpose: sorted({int(seed) for seed in trials.loc[trials["purpose"] == purpose, "seed"]})
-        for purpose in PURPOSES
-        if (trials["purpose"] == purpose).any()
-    }
+    used = trials[["purpose", "seed"]].drop_duplicates()
+    by = {str(purpose): sorted(map(int, seeds)) for purpose, seeds in used.groupby("purpose")["seed"]}
+    return {purpose: by[purpose] for purpose in PURPOSES if purpose in by}
 
 
 def training_seconds(trials: pd.DataFrame) -> dict[str, float]:

@@ -41,10 +41,14 @@ def importances(places: pd.DataFrame, study: Mapping[str, object]) -> pd.DataFra
     """
     declared = fields(study)
     rows: list[dict[str, object]] = []
-    for scope in (["dataset", "teacher"], []):
-        for key, members in groups(places, [*scope, "arm", "method"]):
-            names = {"dataset": None, "teacher": None, **key}
-            rows += [{**names, **row} for row in _of_arm(members, declared.get(str(key["arm"]), {}))]
+    for key, members in groups(places, ["arm", "method"]):
+        of_arm = declared.get(str(key["arm"]), {})
+        over_all = _of_arm(members, of_arm)
+        of_pairs = groups(members, ["dataset", "teacher"])
+        for pair, own in of_pairs:
+            found = _of_arm(own, of_arm) if len(of_pairs) > 1 else over_all
+            rows += [{**pair, **key, **row} for row in found]
+        rows += [{"dataset": None, "teacher": None, **key, **row} for row in over_all]
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"importance": float, "p_holm": float})
 
 

@@ -10,6 +10,8 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import chdtri, nctdtr
@@ -54,7 +56,7 @@ def _all_and_each(group: pd.DataFrame) -> Iterator[tuple[str | None, pd.DataFram
 
 
 def _floor(members: pd.DataFrame) -> dict[str, object]:
-    sd, freedom = pooled_sd(list(members["sd"].astype(float)), list(members["n"].astype(int)))
+    sd, freedom = pooled_sd(members["sd"], members["n"])
     n = int(members["n"].median())
     low, high = (sd * math.sqrt(freedom / float(chdtri(freedom, tail))) for tail in (0.025, 0.975))
     return {
@@ -68,10 +70,11 @@ def _floor(members: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def pooled_sd(spreads: list[float], sizes: list[int]) -> tuple[float, int]:
+def pooled_sd(spreads: npt.ArrayLike, sizes: npt.ArrayLike) -> tuple[float, int]:
     """The pooled sd of samples of two or more, and its degrees of freedom."""
-    freedom = sum(sizes) - len(sizes)
-    return math.sqrt(math.fsum((n - 1) * sd**2 for sd, n in zip(spreads, sizes, strict=True)) / freedom), freedom
+    sd, freedoms = np.asarray(spreads, dtype=float), np.asarray(sizes, dtype=int) - 1
+    freedom = int(freedoms.sum())
+    return math.sqrt(float(np.sum(freedoms * sd**2)) / freedom), freedom
 
 
 def power(effect: float, freedom: float, confidence: float = CONFIDENCE) -> float:

@@ -92,5 +92,12 @@ def _steps(
 def _held_until(
     moments: npt.NDArray[np.float64], starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Seconds of workers held until each moment: Σ min(end, t) − start over the trials that started before t."""
-    return np.array([float(np.clip(np.minimum(ends, t) - starts, 0, None).sum()) for t in moments])
+    """Seconds of workers held until each moment: those since the starts before it, less those since the ends."""
+    return _passed(moments, starts) - _passed(moments, ends)
+
+
+def _passed(moments: npt.NDArray[np.float64], since: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Σ (t − s) over what came before each moment t."""
+    in_order = np.sort(since)
+    before = np.searchsorted(in_order, moments)
+    return np.asarray(before * moments - np.concatenate([[0.0], np.cumsum(in_order)])[before])

@@ -12,6 +12,7 @@ from functools import cached_property
 import pandas as pd
 
 from harness.analysis.agreement import agreements
+from harness.analysis.anytime import Replicates, replicates
 from harness.analysis.averaged import averaged
 from harness.analysis.cells import arms_in_order, distinct, searched_together
 from harness.analysis.comparison import differences
@@ -75,6 +76,16 @@ class Findings:
     def searched_together(self) -> pd.DataFrame:
         """The same, with one student for all that one search over students tried."""
         return self.searched if self.together is self.trials else search_configs(self.together)
+
+    @cached_property
+    def replicates(self) -> Replicates:
+        """What the searches found, seed by seed."""
+        return replicates(self.trials, self.searched)
+
+    @cached_property
+    def replicates_together(self) -> Replicates:
+        """The same, with one student for all that one search over students tried."""
+        return self.replicates if self.together is self.trials else replicates(self.together, self.searched_together)
 
     @cached_property
     def shown(self) -> pd.DataFrame:

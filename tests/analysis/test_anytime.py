@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.anytime import bands, best_so_far, hypervolume_so_far
+from harness.analysis.anytime import Replicates, bands, best_so_far, hypervolume_so_far, replicates
 from harness.analysis.hypervolume import Reference, hypervolume_share
 from harness.store.query import Run, read_run
 from tests.records import STUDY, stopped, trial, write_run
@@ -16,8 +16,8 @@ from tests.records import STUDY, stopped, trial, write_run
 REFERENCE = Reference({"accuracy": "max", "params": "min"}, (0.5, 20_000.0))
 
 
-def run(tmp_path: Path, trials: list, **study: object) -> pd.DataFrame:
-    return read_run(write_run(tmp_path, trials, {**STUDY, **study})).trials
+def run(tmp_path: Path, trials: list, **study: object) -> Replicates:
+    return replicates(read_run(write_run(tmp_path, trials, {**STUDY, **study})).trials)
 
 
 def test_a_stopped_config_costs_and_finds_nothing(tmp_path: Path) -> None:
@@ -45,10 +45,10 @@ def test_each_replicate_is_a_curve_with_its_seed_s_values(tmp_path: Path) -> Non
 
 
 def test_the_hypervolume_at_the_end_is_that_of_all_students_together(sample: Run) -> None:
-    curves = hypervolume_so_far(sample.trials, REFERENCE)
+    curves = hypervolume_so_far(replicates(sample.trials), REFERENCE)
     assert set(curves["replicate"]) == {0, 1}
     for (arm, replicate), curve in curves.groupby(["arm", "replicate"]):
-        found = best_so_far(sample.trials)
+        found = best_so_far(replicates(sample.trials))
         own = found[(found["arm"] == arm) & (found["replicate"] == replicate)]
         assert curve["hypervolume"].is_monotonic_increasing
         assert curve["hypervolume"].iloc[-1] == pytest.approx(hypervolume_share(own, REFERENCE))

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from harness.analysis.cells import arms_in_order
-from harness.report.canvas import canvas, log_range, round_ticks, styled
+from harness.report.canvas import canvas, log_range, round_ticks, two_rows
 from harness.report.palette import Look, plain
 
 _DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
@@ -22,7 +21,7 @@ def learning_curves(curves: pd.DataFrame, look: Mapping[str, Look]) -> go.Figure
     """
     is_stopped = curves["trial_id"].notna()
     curves, stopped = curves[~is_stopped], curves[is_stopped]
-    figure = styled(make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06), height=420)
+    figure = two_rows(height=420, spacing=0.06)
     for row, (measure, scale) in enumerate((("accuracy", 100.0), ("loss", 1.0)), start=1):
         _stopped_lines(figure, stopped[stopped["measure"] == measure], scale, look, row)
         of_measure = curves[curves["measure"] == measure]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from harness.report.canvas import styled, time_unit
+from harness.report.canvas import time_unit, two_rows
 from harness.report.palette import PURPOSES
 
 
 def usage_over_time(over_time: pd.DataFrame) -> go.Figure:
     """Two panels over the wall clock: how many trials run at a time, and the hours that workers were held."""
-    figure = styled(make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.1), height=400)
+    figure = two_rows(height=400, spacing=0.1)
     clock, per_second = time_unit(float(over_time["seconds"].max()), "wall clock since the first start")
     held = over_time.groupby("purpose")["spent"].max().sum()
     spent, per_held = time_unit(float(held), "device time")

@@ -19,13 +19,13 @@ from harness.report.panel import Panel, by_student, pair_title
 def anytime_panels(found: Findings) -> Iterator[Panel]:
     """Hypervolume per pair, where the study declares a reference, and the best so far per student."""
     if found.reference:
-        curves = hypervolume_so_far(found.trials, found.reference, found.searched)
+        curves = hypervolume_so_far(found.replicates, found.reference)
         whole = bands(curves, "hypervolume", ["dataset", "teacher", "arm"])
         for pair in pairs(whole):
             own = of_pair(whole, pair)
             title = "hypervolume on validation, %"
             yield Panel(f"hypervolume · {pair_title(pair)}", {"": anytime.anytime(own, found.look, title)})
-    best = best_so_far(found.together, found.searched_together)
+    best = best_so_far(found.replicates_together)
     sizes = best.groupby("student")["params"].min()
     by_student = bands(best, "best", ["dataset", "teacher", "student", "arm"])
     by_student = by_student.assign(params=by_student["student"].map(sizes))
@@ -66,14 +66,12 @@ def importance_panels(found: Findings) -> Iterator[Panel]:
 
 def coordinate_panels(found: Findings) -> Iterator[Panel]:
     """Parallel coordinates per pair and arm."""
-    columns = ["dataset", "teacher", "arm", "method", "purpose", "config_id", "point"]
-    searched = found.together.loc[found.together["purpose"] == "search", columns]
+    searched = found.searched_together
     several = len(pairs(searched)) > 1
     for pair in pairs(searched):
-        members = of_pair(searched, pair)
-        for arm in arms_in_order(members):
-            configs = of_pair(found.searched_together, pair)
-            of = coordinates(members[members["arm"] == arm], configs=configs[configs["arm"] == arm])
+        configs = of_pair(searched, pair)
+        for arm in arms_in_order(configs):
+            of = coordinates(found.together, configs=configs[configs["arm"] == arm])
             if of:
                 title = f"{arm} · {pair_title(pair)}" if several else arm
                 note = f"{counted(of.left_out, 'config')} of the worse half not shown." if of.left_out else ""

@@ -78,7 +78,13 @@ def _study_folders(reports: Path) -> list[Path]:
 
 
 def folder_faults(folder: Path) -> list[Fault]:
-    """Everything that is wrong with one published study, its pages aside."""
+    """Everything that is wrong with one published study, the pages of all studies aside."""
+    found = record_faults(folder)
+    return found or [*_report_faults(folder, read_seal(folder))]
+
+
+def record_faults(folder: Path) -> list[Fault]:
+    """Everything that is wrong with one published study but for what its report says."""
     try:
         seal = read_seal(folder)
     except UNREADABLE as error:
@@ -98,8 +104,7 @@ def folder_faults(folder: Path) -> list[Fault]:
         except (*UNREADABLE, AttributeError) as error:
             found.append(Fault(str(path), f"cannot be read: {error}"))
     found += _verified_faults(folder, attempts)
-    found += found or [*_repeatable_faults(folder), *_origin_faults(folder, attempts, seal)]
-    return found or [*_report_faults(folder, seal)]
+    return found or [*_repeatable_faults(folder), *_origin_faults(folder, attempts, seal)]
 
 
 def _cut(path: Path, said: Iterator[str]) -> list[Fault]:

@@ -1,6 +1,7 @@
 """Publishing: a run that ended becomes a folder of a few small files, and the record's pages are written anew.
 
-A folder is made whole beside its place and checked like anybody else's before it takes it.
+A folder is made whole beside its place and checked before it takes it, like anybody else's but for the report, which
+was just made of these records.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from harness.analysis.cost import origins
 from harness.files import write_text_whole
 from harness.record import EpochRecord, TrialRecord
 from harness.report.consistency import repeatable
-from harness.report.integrity import UNREADABLE, folder_faults
+from harness.report.integrity import UNREADABLE, record_faults
 from harness.report.page import report_html
 from harness.report.record import read_study, record_of
 from harness.report.record_pages import write_pages
@@ -80,7 +81,7 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
         write_text_whole(folder / REPORT, report_html(read_run(folder)))
         surroundings = {WRITTEN_BY: libraries(), RAN_ON: origins(run_of(folder, frozen, attempts).trials)}
         seal(folder, name, day, record_digests(attempts, epochs), surroundings)
-        wrong = folder_faults(folder)
+        wrong = record_faults(folder)
         if wrong:
             raise UnpublishableError(
                 f"{run_folder} is not fit to be published: " + "; ".join(fault.said for fault in wrong[:5])
@@ -165,7 +166,7 @@ def rewrite(reports: Path) -> list[Path]:
     folders = published_folders(reports)
     for folder in folders:
         made_anew = {str(folder / REPORT), str(folder / f"{folder.name}.yaml")}
-        wrong = [fault for fault in folder_faults(folder) if fault.place not in made_anew]
+        wrong = [fault for fault in record_faults(folder) if fault.place not in made_anew]
         if wrong:
             raise UnpublishableError(f"{wrong[0]}; `harness verify` names all that is wrong")
         known = read_seal(folder)

@@ -38,7 +38,7 @@ from harness.train.workshop import Workshop
 
 LENGTHS = {1.0: 24, 5.0: 8, 20.0: 4}
 """Seconds of training → trials a search, in both the workers' number and its batch of four."""
-QUICK = {1.0: 8}
+QUICK = {1.0: 4}
 DATA = {"name": "digits", "validation": 400}
 STUDENT = {"name": "resnet", "depth": 8, "width": 4}
 TRAINING = {"batch_size": 64, "evaluate_every": 10_000}
@@ -171,7 +171,7 @@ def report(length: float, found: list[Search]) -> list[str]:
 def main() -> None:
     """Prints tables, then a line a length."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="8 trials of 1 s, once")
+    parser.add_argument("--quick", action="store_true", help="4 trials of 1 s, once")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)

@@ -28,19 +28,22 @@ WITHOUT = {"pack": 1, "answers_gigabytes": 0}
 def main() -> None:
     """Prints a table and a line a figure."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("--quick", action="store_true", help="one student and a tenth of the epochs")
+    options.add_argument(
+        "--quick", action="store_true", help="one student, one arm and a twentieth of the epochs, without Ray"
+    )
     options.add_argument("--study", default="digits_resnet")
     options.add_argument("--rounds", type=int, default=1)
     asked = options.parse_args()
     content = yaml.safe_load(find("studies", asked.study).read_text(encoding="utf-8"))
     if asked.quick:
         content = shortened(content)
+    runner = "inline" if asked.quick else "ray"
     print(machine())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sides = {
-            "by itself": lambda: searched(folder, "alone", {**content, "resources": WITHOUT}),
-            "as shipped": lambda: searched(folder, "shipped", content),
+            "by itself": lambda: searched(folder, "alone", {**content, "resources": WITHOUT}, runner),
+            "as shipped": lambda: searched(folder, "shipped", content, runner),
         }
         taken = interleaved(sides, asked.rounds, warm_ups=0)
     print(table(taken))
@@ -48,26 +51,27 @@ def main() -> None:
 
 
 def shortened(content: dict[str, Any]) -> dict[str, Any]:
-    """A study with its first pair's first student, trained for a tenth of the epochs."""
+    """A study with its first pair's first student and its last arm, trained for a twentieth of the epochs."""
     pair = content["pairs"][0]
-    trainings = {key: _tenth(pair[key]) for key in ("teacher_training",) if key in pair}
+    trainings = {key: _twentieth(pair[key]) for key in ("teacher_training",) if key in pair}
     pairs = [{**pair, **trainings, "students": pair["students"][:1]}]
-    return {**content, "pairs": pairs, "training": _tenth(content["training"])}
+    return {**content, "pairs": pairs, "arms": content["arms"][-1:], "training": _twentieth(content["training"])}
 
 
-def _tenth(training: dict[str, Any]) -> dict[str, Any]:
-    epochs = max(1, training["epochs"] // 10)
+def _twentieth(training: dict[str, Any]) -> dict[str, Any]:
+    epochs = max(1, training["epochs"] // 20)
     return {**training, "epochs": epochs, "evaluate_every": epochs}
 
 
-def searched(folder: Path, side: str, content: dict[str, Any]) -> float:
+def searched(folder: Path, side: str, content: dict[str, Any], runner: str) -> float:
     """Seconds of a search from nothing to its report; raises `SystemExit` where it does not end well."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         path = Path(name) / f"{side}.yaml"
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         line = [sys.executable, "-c", "from harness.cli import main; main()", "search", "--study", str(path)]
         began = time.perf_counter()
-        ran = subprocess.run([*line, "--runs", f"{name}/runs"], capture_output=True, text=True, check=False)
+        line += ["--runs", f"{name}/runs", "--runner", runner]
+        ran = subprocess.run(line, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - began
         if ran.returncode:
             raise SystemExit(f"the search ended with {ran.returncode}:\n{ran.stdout}{ran.stderr}")

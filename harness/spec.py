@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
@@ -32,8 +33,8 @@ class Spec(BaseModel):
         """Lets `epochs: true` and `epochs: "1"`, which pydantic would read as 1, be refused as what they are."""
         if not isinstance(content, dict):
             return content
-        fields = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
-        return {name: _worded(value) if _is_number(fields.get(name)) else value for name, value in content.items()}
+        numbers = _number_fields(cls)
+        return {name: _worded(value) if name in numbers else value for name, value in content.items()}
 
     @property
     def id(self) -> str:
@@ -244,6 +245,12 @@ def _is_short(value: object) -> bool:
     """Whether a value tells the reader more than the field's name does: scalars and lists of scalars."""
     items = value if isinstance(value, (list, tuple)) else [value]
     return not any(isinstance(item, (dict, list, tuple, BaseModel)) for item in items)
+
+
+@cache
+def _number_fields(spec: type[BaseModel]) -> frozenset[str]:
+    known = spec.model_fields.items()
+    return frozenset(field.alias or name for name, field in known if _is_number(field.annotation))
 
 
 def _is_number(annotation: Any) -> bool:

@@ -12,11 +12,13 @@ from harness.store.parquet import Store
 from tests.studies import written
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests that start Ray, kill and count processes in one of pytest's processes, one after another."""
+    """Keeps each file in one of pytest's processes, so that what it prepares is prepared once; and those that start
+    Ray, kill and count processes all in one, one after another."""
     for item in items:
-        if item.path.parent.name == "faults" or item.path.name == "test_ray.py":
-            item.add_marker(pytest.mark.xdist_group("processes"))
+        is_about_processes = item.path.parent.name == "faults" or item.path.name == "test_ray.py"
+        item.add_marker(pytest.mark.xdist_group("processes" if is_about_processes else str(item.path)))
 
 
 @pytest.fixture(scope="session", autouse=True)

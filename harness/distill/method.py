@@ -175,6 +175,11 @@ class Method(Spec, ABC):
         """The weights in the epoch whose middle is at a progress in (0, 1): `loss_weights`, or a schedule of them."""
         return self.loss_weights
 
+    @property
+    def has_schedule(self) -> bool:
+        """Whether epochs may weigh the losses differently."""
+        return type(self).weights_at is not Method.weights_at
+
     @abstractmethod
     def losses(self, student: Features, targets: Targets, lesson: Lesson, parts: Parts) -> Losses:
         """The student's losses; the gradient reaches the student and `parts.student` only.

@@ -98,7 +98,7 @@ class TrialSpec(Spec):
         for loss, weight in self.method.loss_weights.items():
             if not isinstance(weight, (int, float)):
                 raise ValueError(f"the method {name} weighs its loss {loss} by {shown(weight)}, which is no number")
-        for epoch in range(self.training.epochs):
+        for epoch in range(self.training.epochs if self.method.has_schedule else 1):
             if not any(weight > 0 for weight in self.weights_in(epoch).values()):
                 when = f" in epoch {epoch + 1}" if any(self.method.loss_weights.values()) else ""
                 raise ValueError(f"every loss of {name} has the weight 0{when}; nothing would be learnt")

@@ -93,7 +93,8 @@ def _held_until(
     moments: npt.NDArray[np.float64], starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Seconds of workers held until each moment: those since the starts before it, less those since the ends."""
-    return _passed(moments, starts) - _passed(moments, ends)
+    held = _passed(moments, starts) - _passed(moments, ends)
+    return np.maximum.accumulate(held)  # where nothing ran, rounding would take some back
 
 
 def _passed(moments: npt.NDArray[np.float64], since: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

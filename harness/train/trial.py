@@ -155,7 +155,7 @@ class TeacherSide:
     digest: str
 
 
-SAVING = 50
+SAVING = 100
 """Training takes at least so many times as long as saving it does, however large a network and slow a disk."""
 
 

@@ -6,6 +6,10 @@
 
 Tune sees one Tune trial a pack and none of our numbers: it neither proposes, stops, stores nor
 restores. Its own stores and loggers lose trials or cost files; ours is the truth.
+
+A worker that has nothing to do waits in a Tune trial without a pack. Tune would end it otherwise, all idle ones but
+one, and ends a worker that starts as soon as another can take over its trial: trials that are shorter than a start
+would never run beside each other.
 """
 
 from __future__ import annotations
@@ -63,6 +67,10 @@ _SCRATCH, _LOCK = "ray-", "driver.lock"
 """What Ray's own files lie in while a driver lives, and the lock by which one tells that it does."""
 _DRAINING = "ksan-harness-draining"
 """What a driver puts on Ray's blackboard, with its job's id, for its workers to read between two epochs."""
+_WAKING = "ksan-harness-waking"
+"""The same for a worker that waits, with the id of its Tune trial."""
+_LOOK = 0.05
+"""Seconds between two looks of a worker that waits."""
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -145,6 +153,7 @@ class RayRunner:
             if ray.is_initialized():
                 with suppress(Exception):  # a cluster that is gone
                     _internal_kv_del(_draining())
+                    _internal_kv_del(_key(_WAKING), del_by_prefix=True)
             ray.shutdown()
             ours.release()
             shutil.rmtree(scratch, ignore_errors=True)
@@ -187,7 +196,7 @@ class RayRunner:
                 name="packs",
                 storage_path=str(scratch / "tune"),
                 verbose=0,
-                callbacks=[_Drain(source.agenda)],
+                callbacks=[_Blackboard(source)],
             ),
         )
 
@@ -339,12 +348,11 @@ class _Worker(tune.Trainable):
 
     def reset_config(self, config: dict[str, Any]) -> bool:
         parcel: _Parcel = config["parcel"]
+        self._waits = not parcel.pack
         self._news = self._news_of(parcel.pack)
         return True
 
     def _news_of(self, pack: Pack) -> Generator[EpochRecord | Account | _Refusal, None, None]:
-        if not pack:
-            return
         if self._node is None:
             yield from carry_out_pack(pack, self._workshop, self._places)
             return
@@ -366,12 +374,21 @@ class _Worker(tune.Trainable):
         until = time.monotonic() + SLICE
         if _internal_kv_get(_draining()):
             self._news.close()
+        elif self._waits:
+            return {"news": news, "done": self._is_woken(until)}
         while time.monotonic() < until:
             item = next(self._news, None)
             if item is None:
                 return {"news": news, "done": True}
             news.append(item)
         return {"news": news, "done": False}
+
+    def _is_woken(self, until: float) -> bool:
+        while not _internal_kv_get(_key(_WAKING, self.trial_id)):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_LOOK)
+        return True
 
     def cleanup(self) -> None:
         """Closes what runs, which keeps its checkpoint."""
@@ -384,24 +401,30 @@ class _Worker(tune.Trainable):
         """Nothing: trials find what they kept."""
 
 
+def _key(what: str, trial_id: str = "") -> str:
+    return f"{what}-{ray.get_runtime_context().get_job_id()}-{trial_id}"
+
+
 def _draining() -> str:
-    return f"{_DRAINING}-{ray.get_runtime_context().get_job_id()}"
+    return _key(_DRAINING)
 
 
-class _Drain(tune.Callback):
-    """Tells the workers, at one of Tune's steps, that the agenda drains."""
+class _Blackboard(tune.Callback):
+    """Tells the workers, at one of Tune's steps, that the agenda drains, and those that wait that there is a pack."""
 
-    def __init__(self, agenda: Agenda) -> None:
-        self.agenda, self.is_told = agenda, False
+    def __init__(self, source: _Source) -> None:
+        self.source, self.is_told = source, False
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's own snapshots, which are never restored from."""
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if self.agenda.is_draining and not self.is_told:
+        if self.source.agenda.is_draining and not self.is_told:
             self.is_told = True
             _internal_kv_put(_draining(), b"yes")
+        for trial_id in self.source.woken():
+            _internal_kv_put(_key(_WAKING, trial_id), b"yes")
 
 
 class _Source(Searcher):
@@ -414,8 +437,6 @@ class _Source(Searcher):
         """What the agenda raised, which ends the run early."""
         self.depot: _FarDepot | None = None
         """What a lost worker's rights are taken back from."""
-        self._begun = 0
-        """Packs that were handed out: where they are fewer than the workers, one of those was not started yet."""
         self._packs: dict[str, Pack] = {}
         self._holders: dict[str, tuple[str, ...]] = {}
         """In whose names a worker may have claimed what a node is to make."""
@@ -425,27 +446,46 @@ class _Source(Searcher):
         """How far each trial came, whoever carried it out."""
         self._epochs_at_loss: Counter[str] = Counter()
         """How far each had come when its worker was last lost."""
-        self._warming: str | None = None
-        """The trial of Tune's that has nothing to do but to start a worker."""
+        self._waiting: list[str] = []
+        """The trials of Tune's without a pack, whose workers wait for one, and start meanwhile where they are new."""
+        self._ready: deque[Pack] = deque()
+        """Packs for workers that were woken."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's own snapshots, which are never restored from."""
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        if self.stopped_by or self.agenda.is_draining or self.agenda.is_finished:
+        if self._is_over:
             finished: Any = Searcher.FINISHED  # a word, in a place typed for configs
             return finished  # type: ignore[no-any-return]
-        pack = self._lost.popleft() if self._lost else self.agenda.next_pack()
+        pack = self._ready.popleft() if self._ready else self._next()
         if pack is None:
-            if self._begun >= self.agenda.workers or self._warming:
-                return None
-            # A worker that imports torch now, while a teacher trains, need not do so later. Tune keeps one that idles.
-            pack, self._warming = (), trial_id
-        self._begun += 1
+            pack = ()
+            self._waiting.append(trial_id)
         self._packs[trial_id] = pack
         self._holders[trial_id] = tuple(one.id for one in pack)
         return {"parcel": _Parcel(pack)}
+
+    @property
+    def _is_over(self) -> bool:
+        return bool(self.stopped_by) or self.agenda.is_draining or self.agenda.is_finished
+
+    def _next(self) -> Pack | None:
+        return self._lost.popleft() if self._lost else self.agenda.next_pack()
+
+    def woken(self) -> list[str]:
+        """Those of the waiting that need wait no longer: one for a pack that there is, or all since nothing comes.
+
+        One at a time: of two that come to their ends at once Tune would end the second one's worker.
+        """
+        if self._is_over:
+            found, self._waiting = self._waiting, []
+            return found
+        if self._ready or not self._waiting or (pack := self._next()) is None:
+            return []
+        self._ready.append(pack)
+        return [self._waiting.pop(0)]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._hear(trial_id, result)
@@ -453,8 +493,8 @@ class _Source(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if result and not error:
             self._hear(trial_id, result)
-        if trial_id == self._warming:
-            self._warming = None
+        if trial_id in self._waiting:  # its worker died
+            self._waiting.remove(trial_id)
         pack, holders = self._packs.pop(trial_id, ()), self._holders.pop(trial_id, ())
         if error and self.depot:
             for holder in holders:

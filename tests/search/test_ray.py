@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.record import EpochRecord
-from harness.search.agenda import Agenda
+from harness.search.agenda import Agenda, Pack
 from harness.search.ray_tune import RETRIES, RayRunner, WorkerSettings, _Source
 from harness.store.parquet import Store
 from harness.study.plan import plan
@@ -42,15 +42,35 @@ def test_ray_and_inline_come_to_the_same_numbers_and_weights(
     assert {path.name for path in tmp_path.iterdir()} - {"data"} == {"tiny.yaml", "mine"}
 
 
-def test_a_second_worker_gets_ready_while_the_teacher_trains(tmp_path: Path) -> None:
-    """It is given a pack of nothing, once; later workers are those that are there."""
-    agenda = Agenda(plan(study(tiny(arms=TINY["arms"][1:]))), Store(tmp_path))
-    agenda.workers = 2
-    source = _Source(agenda)
-    packs = [suggested and suggested["parcel"].pack for suggested in map(source.suggest, "abc")]
-    assert [pack if pack is None else [one.spec.purpose for one in pack] for pack in packs] == [["teacher"], [], None]
+def test_a_worker_without_a_pack_waits_for_one_and_is_woken_alone(tmp_path: Path) -> None:
+    """Tune would end all idle workers but one; and of two that end at once the second."""
+    source = _Source(Agenda(plan(study(tiny(arms=TINY["arms"][1:], resources__pack=1))), Store(tmp_path)))
+    source.agenda.workers = 3
+    (teacher,) = packs_of(source, "a")
+    assert packs_of(source, "b") == packs_of(source, "c") == ()
+    assert source.woken() == []  # there is nothing to do yet
+    source.on_trial_result("a", {"news": [account(completed(teacher))]})
+    assert source.woken() == ["b"]
+    assert source.woken() == []
     source.on_trial_complete("b", {"done": True})
-    assert agenda.is_running(packs[0][0])
+    (student,) = packs_of(source, "d")
+    assert source.agenda.is_running(student)
+    assert source.woken() == ["c"]
+
+
+def test_who_waits_is_woken_when_nothing_comes(tmp_path: Path) -> None:
+    source = _Source(Agenda(plan(study(tiny(arms=TINY["arms"][1:]))), Store(tmp_path)))
+    packs_of(source, "a"), packs_of(source, "b")
+    source.agenda.drain()
+    assert source.woken() == ["b"]
+
+
+def packs_of(source: _Source, tune_id: str) -> Pack:
+    """What one of Tune's trials is given to carry out."""
+    suggested = source.suggest(tune_id)
+    assert suggested
+    pack: Pack = suggested["parcel"].pack
+    return pack
 
 
 def test_what_tune_is_told_of_workers(finished: FinishedRun, tmp_path: Path) -> None:

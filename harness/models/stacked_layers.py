@@ -39,9 +39,13 @@ class StackedConv2d(nn.Module):
     def _grouped(self, stacked: Tensor) -> Tensor:
         members, width = self.weight.shape[:2]
         weight, groups = self.weight.flatten(0, 1), members * self.groups
-        convolved = F.conv2d(stacked.flatten(1, 2), weight, None, self.stride, self.padding, groups=groups)
-        unfolded: Tensor = convolved.unflatten(1, (members, width))
-        return unfolded
+        images = stacked.flatten(1, 2)
+        is_lonely = groups == 1 and images.device.type == "cpu"
+        if is_lonely:  # a library has other kernels for one group, which round otherwise
+            weight, images, groups = torch.cat([weight, weight]), torch.cat([images, images], dim=1), 2
+        convolved = F.conv2d(images, weight, None, self.stride, self.padding, groups=groups)
+        unfolded: Tensor = convolved.unflatten(1, (-1, width))
+        return unfolded[:, :1].contiguous() if is_lonely else unfolded
 
     def _as_product(self, stacked: Tensor) -> Tensor:
         """One product of matrices a member, of the patches under the kernel."""

@@ -13,6 +13,8 @@ It needs no torch. That the numbers are true is for levels 1 and 2 to show.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -51,6 +53,9 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, UserE
 """What reading a file that somebody changed may raise."""
 MOST = 5
 """Faults of one kind in one file that are told one by one."""
+ROUNDING = 1e-9
+"""By how much, relatively, a number of a figure may differ: another processor adds up in another order."""
+_NUMBER = re.compile(r"(-?\d+\.\d+(?:e[+-]?\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,11 @@ def _study_folders(reports: Path) -> list[Path]:
 
 def folder_faults(folder: Path) -> list[Fault]:
     """Everything that is wrong with one published study, the pages of all studies aside."""
-    found = record_faults(folder)
+    found = faults_beside_the_report(folder)
     return found or [*_report_faults(folder, read_seal(folder))]
 
 
-def record_faults(folder: Path) -> list[Fault]:
+def faults_beside_the_report(folder: Path) -> list[Fault]:
     """Everything that is wrong with one published study but for what its report says."""
     try:
         seal = read_seal(folder)
@@ -94,7 +99,7 @@ def record_faults(folder: Path) -> list[Fault]:
         attempts, epochs = _records(folder, found)
     except UNREADABLE as error:
         return [*found, Fault(str(folder / TRIALS), f"cannot be read: {error}")]
-    found += _cut(folder / TRIALS, _record_faults(attempts, epochs, seal))
+    found += _cut(folder / TRIALS, _sealed_record_faults(attempts, epochs, seal))
     for path, check in (
         (folder / TRIALS, trial_faults(folder, attempts, epochs)),
         (folder / "study.yaml", study_faults(folder, seal.study, attempts)),
@@ -147,7 +152,7 @@ def _records(folder: Path, found: list[Fault]) -> tuple[list[TrialRecord], list[
     return attempts, [EpochRecord(**row) for row in rows]
 
 
-def _record_faults(attempts: list[TrialRecord], epochs: list[EpochRecord], seal: Seal) -> Iterator[str]:
+def _sealed_record_faults(attempts: list[TrialRecord], epochs: list[EpochRecord], seal: Seal) -> Iterator[str]:
     """Which records are not those that were sealed."""
     here = record_digests(attempts, epochs)
     named = {f"{trial.trial_id}-{trial.attempt}": _named(trial) for trial in attempts}
@@ -206,7 +211,7 @@ def _report_faults(folder: Path, seal: Seal) -> Iterator[Fault]:
     said, gives = visible(page), visible(again)
     if said != gives:
         yield Fault(str(path), "its text " + _first_difference(said, gives))
-    elif page != again and seal.surroundings.get(WRITTEN_BY) == libraries():
+    elif not _alike(page, again) and seal.surroundings.get(WRITTEN_BY) == libraries():
         where = _first_difference(page.split(","), again.split(","))
         yield Fault(str(path), f"its figures hold other numbers: piece {where}")
 
@@ -221,9 +226,21 @@ def _page_faults(reports: Path) -> Iterator[Fault]:
             yield Fault(str(path), "is missing; `harness publish` writes it")
             continue
         said = path.read_text(encoding="utf-8", errors="replace")
-        if said != gives:
+        if not _alike(said, gives):
             difference = _first_difference(said.splitlines(), gives.splitlines())
             yield Fault(str(path), f"line {difference}; `harness publish` writes it anew")
+
+
+def _alike(page: str, again: str) -> bool:
+    """Whether two pages differ in nothing but how numbers were rounded, which another processor does otherwise."""
+    if page == again:
+        return True
+    ours, theirs = _NUMBER.split(page), _NUMBER.split(again)
+    return ours[::2] == theirs[::2] and all(
+        math.isclose(float(a), float(b), rel_tol=ROUNDING, abs_tol=ROUNDING)
+        for a, b in zip(ours[1::2], theirs[1::2], strict=True)
+        if a != b
+    )
 
 
 def _first_difference(said: list[str], gives: list[str]) -> str:

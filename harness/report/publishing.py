@@ -15,7 +15,7 @@ from harness.analysis.cost import origins
 from harness.files import write_text_whole
 from harness.record import EpochRecord, TrialRecord
 from harness.report.consistency import repeatable
-from harness.report.integrity import UNREADABLE, record_faults
+from harness.report.integrity import UNREADABLE, faults_beside_the_report
 from harness.report.page import report_html
 from harness.report.record import read_study, record_of
 from harness.report.record_pages import write_pages
@@ -53,7 +53,7 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
 
     `day` is written into it, as 2026-11-27. Raises `UnpublishableError` where nothing was confirmed, a file cannot be
     read (also one of another published study, which the pages tell of) or a check of level 0 fails, and leaves all as
-    it was.
+    it was. Its report is not drawn a second time for that.
     """
     store = Store(run_folder)
     frozen = store.frozen_study()
@@ -81,7 +81,7 @@ def publish(run_folder: Path, reports: Path, day: str) -> Path:
         write_text_whole(folder / REPORT, report_html(read_run(folder)))
         surroundings = {WRITTEN_BY: libraries(), RAN_ON: origins(run_of(folder, frozen, attempts).trials)}
         seal(folder, name, day, record_digests(attempts, epochs), surroundings)
-        wrong = record_faults(folder)
+        wrong = faults_beside_the_report(folder)
         if wrong:
             raise UnpublishableError(
                 f"{run_folder} is not fit to be published: " + "; ".join(fault.said for fault in wrong[:5])
@@ -166,7 +166,7 @@ def rewrite(reports: Path) -> list[Path]:
     folders = published_folders(reports)
     for folder in folders:
         made_anew = {str(folder / REPORT), str(folder / f"{folder.name}.yaml")}
-        wrong = [fault for fault in record_faults(folder) if fault.place not in made_anew]
+        wrong = [fault for fault in faults_beside_the_report(folder) if fault.place not in made_anew]
         if wrong:
             raise UnpublishableError(f"{wrong[0]}; `harness verify` names all that is wrong")
         known = read_seal(folder)

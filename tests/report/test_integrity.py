@@ -359,6 +359,17 @@ def test_a_figure_with_other_numbers_is_named_where_the_same_libraries_drew_it(r
     assert "its figures hold other numbers" in said(reports)
 
 
+def test_a_figure_that_another_processor_rounded_otherwise_is_none_with_other_numbers(reports: Path) -> None:
+    folder = reports / "tiny"
+    path, known = folder / "report.html", read_seal(folder)
+    page = path.read_text(encoding="utf-8")
+    begin = page.index('<script type="application/json"')
+    number = next(found for found in re.compile(r"\d\.\d{14,}(?!\d*e)").finditer(page, begin))
+    path.write_text(page[: number.end()] + "4" + page[number.end() :], encoding="utf-8")
+    seal(folder, known.study, known.published, known.records, known.surroundings)
+    assert said(reports) == ""
+
+
 def test_the_texts_of_a_page_are_what_a_reader_sees() -> None:
     page = "<head><style>a {}</style></head><p>one <b>two</b>\n three</p><script>four</script>&lt;5"
     assert visible(page) == ["one", "two", "three", "<5"]

@@ -44,3 +44,20 @@ def interrupts_drain(agenda: Agenda) -> Iterator[None]:
             for number in _SIGNALS:
                 signal.signal(number, before[number])
         signal.signal(signal.SIGALRM, before[signal.SIGALRM])
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Holds SIGINT and SIGTERM back until the block ends: within Ray's start an exception can end in a segfault.
+
+    Puts back the handlers, of which Ray replaces one for good.
+    """
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for held_back in came[:2]:  # the first drains, the second stops at once
+            signal.raise_signal(held_back)

@@ -1,35 +1,30 @@
 """The Ray runner: Ray Tune for processes, placement and lost workers. The only file that imports ray.
 
-    driver   Agenda ◄─ _Source (Tune's Searcher) ◄─ results
-    worker   _Worker (Tune's Trainable): carries out a pack in slices of half a second
+    driver   Agenda ◄─ Crew ◄─ _Source (Tune's Searcher) ◄─ what workers did
+    worker   _Worker (Tune's Trainable): a bench on which it carries out packs, in slices of half a second
     cluster  an actor beside the driver serves its files (see `depot.py`) to nodes that do not share them
 
-Tune sees one Tune trial a pack and none of our numbers: it neither proposes, stops, stores nor
-restores. Its own stores and loggers lose trials or cost files; ours is the truth.
-
-A worker that has nothing to do waits in a Tune trial without a pack. Tune would end it otherwise, all idle ones but
-one, and ends a worker that starts as soon as another can take over its trial: trials that are shorter than a start
-would never run beside each other.
+A trial of Tune's is a worker, from its start to the end of the run: Tune sees neither trials nor numbers of ours. Packs
+reach workers over Ray's blackboard, for Tune brings nothing to a trial that runs, and to give each pack a trial of its
+own loses workers: Tune ends idle ones, and those that start once another is there for what they were asked for.
 """
 
 from __future__ import annotations
 
 import logging
+import pickle
 import shutil
-import signal
 import socket
 import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from filelock import FileLock
 from ray import tune
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
@@ -37,21 +32,17 @@ from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _in
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.record import EpochRecord
 from harness.search.agenda import Agenda, Pack
+from harness.search.bench import Bench, Far, WorkerSettings
+from harness.search.crew import Crew
 from harness.search.depot import FilesOnDisk
-from harness.search.node import Node, Supply, below
-from harness.source import MissingError, UserError
-from harness.store.parquet import now
+from harness.search.draining import interrupts_deferred
+from harness.search.node import Supply, below
+from harness.source import MissingError
 from harness.study.plan import Plan
-from harness.train.account import Account, Assignment, Places, carry_out_pack, failed
-from harness.train.memory import keep_freed_memory
-from harness.train.seeds import make_repeatable
-from harness.train.teachers import Once, locked
-from harness.train.workshop import Workshop
 
 SLICE = 0.5
-"""Seconds of training between two reports of a worker."""
+"""Seconds of work, or of waiting for a pack, between two reports of a worker."""
 
 NODE = Path("~/.cache/ksan-harness/node")
 """Where a node keeps its copies of the driver's files."""
@@ -59,36 +50,14 @@ NODE = Path("~/.cache/ksan-harness/node")
 PATIENCE = 5.0
 """Seconds within which a cluster must answer."""
 
-RETRIES = 5
-"""How often a pack whose worker was lost (killed, out of memory) is given to another without having come further."""
+LOOKS = (0.005, 0.5)
+"""Seconds between two looks of a worker that waits: a twentieth of what it has waited, within these."""
 
 
 _SCRATCH, _LOCK = "ray-", "driver.lock"
 """What Ray's own files lie in while a driver lives, and the lock by which one tells that it does."""
-_DRAINING = "ksan-harness-draining"
-"""What a driver puts on Ray's blackboard, with its job's id, for its workers to read between two epochs."""
-_WAKING = "ksan-harness-waking"
-"""The same for a worker that waits, with the id of its Tune trial."""
-_LOOK = 0.05
-"""Seconds between two looks of a worker that waits."""
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
-
-
-class LostWorkerError(Exception):
-    """A worker died under a trial as often as it was given to one."""
-
-
-@dataclass(frozen=True)
-class WorkerSettings:
-    """What a worker needs to know to set up its workshop."""
-
-    data_root: Path
-    cache: Path
-    places: Places
-    device: str
-    threads: int
-    answers_budget: int
-    """Bytes of teachers' answers that may lie in the cache."""
+_BLACKBOARD = "ksan-harness"
+"""What everything on Ray's blackboard that is ours begins with."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +70,6 @@ class Cluster:
     """A folder of each node's own; None for `NODE` on those alone that do not share the run's folder."""
     environment: dict[str, str] = field(default_factory=dict)
     """Variables that its workers are started with."""
-
-
-@dataclass(frozen=True)
-class _Far:
-    """What a worker needs to know to find out whether it shares the driver's file system, and to do without."""
-
-    depot: _FarDepot
-    token: Path
-    folder: Path
-    is_own: bool
-    """Whether the folder is used in any case."""
-    supplies: dict[str, Supply]
 
 
 class RayRunner:
@@ -136,32 +93,30 @@ class RayRunner:
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH))
         ours = FileLock(scratch / _LOCK)
         ours.acquire()
-        source = _Source(agenda)
+        crew = Crew(agenda)
         try:
-            with _interrupts_deferred():
+            with interrupts_deferred():
                 if self.cluster:
                     _connect(self.cluster)
                 else:
                     _start(scratch, self.workers or 1, self.settings.threads)
+            agenda.workers = self.workers or _room(self.settings.threads, self.gpus_per_trial)
             with self._far(agenda.plan) as far:
-                source.depot = far.depot if far else None
-                agenda.workers = self.workers or _room(self.settings.threads, self.gpus_per_trial)
-                self._tuner(source, scratch, far).fit()
+                self._tuner(crew, scratch, far).fit()
         except Exception as error:
-            raise (source.stopped_by or error) from None
+            raise (crew.stopped_by or error) from None
         finally:
             if ray.is_initialized():
                 with suppress(Exception):  # a cluster that is gone
-                    _internal_kv_del(_draining())
-                    _internal_kv_del(_key(_WAKING), del_by_prefix=True)
+                    _internal_kv_del(_place(""), del_by_prefix=True)
             ray.shutdown()
             ours.release()
             shutil.rmtree(scratch, ignore_errors=True)
-        if source.stopped_by:
-            raise source.stopped_by
+        if crew.stopped_by:
+            raise crew.stopped_by
 
     @contextmanager
-    def _far(self, plan: Plan) -> Iterator[_Far | None]:
+    def _far(self, plan: Plan) -> Iterator[Far | None]:
         """What workers on a cluster get beside their settings; the depot and its token last as long as the block."""
         if self.cluster is None:
             yield None
@@ -177,26 +132,27 @@ class RayRunner:
             supplies[data.id] = Supply(data.moved(root, partial(below, folder)), files)
         places.checkpoints.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(prefix=".driver-", dir=places.checkpoints) as token:
-            yield _Far(_FarDepot(actor), Path(token.name), folder, self.cluster.folder is not None, supplies)
+            yield Far(_FarDepot(actor), Path(token.name), folder, self.cluster.folder is not None, supplies)
 
-    def _tuner(self, source: _Source, scratch: Path, far: _Far | None) -> tune.Tuner:
+    def _tuner(self, crew: Crew, scratch: Path, far: Far | None) -> tune.Tuner:
         resources = {"cpu": self.settings.threads, "gpu": self.gpus_per_trial}
         trainable = tune.with_resources(tune.with_parameters(_Worker, settings=self.settings, far=far), resources)
+        source = _Source(crew, far)
         return tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=source,
                 num_samples=-1,
-                max_concurrent_trials=self.workers or _room(self.settings.threads, self.gpus_per_trial),
-                reuse_actors=True,
+                max_concurrent_trials=crew.agenda.workers,
                 trial_name_creator=_short_name,
                 trial_dirname_creator=_short_name,
             ),
             run_config=tune.RunConfig(
-                name="packs",
+                name="workers",
                 storage_path=str(scratch / "tune"),
                 verbose=0,
-                callbacks=[_Blackboard(source)],
+                callbacks=[_Orders(source)],
+                stop=_End(crew),
             ),
         )
 
@@ -281,23 +237,6 @@ class _FarDepot:
         ray.get(self.actor.release.remote(holder))
 
 
-@contextmanager
-def _interrupts_deferred() -> Iterator[None]:
-    """Holds SIGINT and SIGTERM back until the block ends: within Ray's start an exception can end in a segfault.
-
-    Puts back the handlers, of which Ray replaces one for good.
-    """
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _INTERRUPTS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for held_back in came[:2]:  # the first drains, the second stops at once
-            signal.raise_signal(held_back)
-
-
 def _sweep() -> None:
     """Removes the folders of drivers that were killed; a driver that lives holds its folder's lock."""
     for lock in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*/{_LOCK}"):
@@ -309,90 +248,55 @@ def _short_name(trial: Any) -> str:
     return str(trial.trial_id)
 
 
-class _Parcel:
-    """A pack on its way through Tune's config, which prints, flattens and copies what it is given."""
-
-    def __init__(self, pack: Pack) -> None:
-        self.pack = pack
-
-    def __repr__(self) -> str:
-        return self.pack[0].id if self.pack else "nothing yet"
+def _place(what: str) -> str:
+    """Where something of this run's stands on the blackboard."""
+    return f"{_BLACKBOARD}-{ray.get_runtime_context().get_job_id()}-{what}"
 
 
-@dataclass(frozen=True)
-class _Refusal:
-    """A trial that a node could not carry out, for want of what it was to get or to send."""
-
-    assignment: Assignment
-    error: Exception
+_DRAIN = "drain"
+"""Stands there, for busy workers to read between two slices, once the agenda drains."""
 
 
 class _Worker(tune.Trainable):
-    """A process that carries out packs; its workshop stays when the next pack comes."""
+    """A process that carries out packs, as they come to it."""
 
-    def setup(self, config: dict[str, Any], settings: WorkerSettings | None = None, far: _Far | None = None) -> None:
+    def setup(self, config: dict[str, Any], settings: WorkerSettings | None = None, far: Far | None = None) -> None:
         assert settings is not None
-        make_repeatable(settings.threads)
-        keep_freed_memory()
-        self._places = settings.places
-        self._node: Node | None = None
-        data_root, cache = settings.data_root, settings.cache
-        once: Once = locked
-        if far and (far.is_own or not far.token.exists()):
-            folder = far.folder.expanduser().absolute()
-            self._node = Node(folder, far.depot, settings.places, far.supplies)
-            data_root, cache, once = below(folder, data_root), below(folder, cache), self._node.once
-        device = torch.device(settings.device)
-        self._workshop = Workshop(data_root, cache, device, once, settings.answers_budget)
-        self.reset_config(config)
-
-    def reset_config(self, config: dict[str, Any]) -> bool:
-        parcel: _Parcel = config["parcel"]
-        self._waits = not parcel.pack
-        self._news = self._news_of(parcel.pack)
-        return True
-
-    def _news_of(self, pack: Pack) -> Generator[EpochRecord | Account | _Refusal, None, None]:
-        if self._node is None:
-            yield from carry_out_pack(pack, self._workshop, self._places)
-            return
-        told: set[str] = set()
-        try:
-            with closing(self._node.carry_out_pack(pack, self._workshop)) as news:
-                for item in news:
-                    if isinstance(item, Account):
-                        told.add(item.trial.trial_id)
-                    yield item
-        except UserError as error:
-            yield from (_Refusal(one, MissingError(str(error))) for one in pack if one.id not in told)
-        except Exception as error:  # the network's, or a disk's
-            refusal = RuntimeError(f"{type(error).__name__}: {error}")
-            yield from (_Refusal(one, refusal) for one in pack if one.id not in told)
+        self._bench = Bench(settings, far)
+        self._free_since: float | None = None
+        """When it said that it has no pack; None while it has one, and before it has said anything."""
 
     def step(self) -> dict[str, Any]:
-        news: list[EpochRecord | Account | _Refusal] = []
-        until = time.monotonic() + SLICE
-        if _internal_kv_get(_draining()):
-            self._news.close()
-        elif self._waits:
-            return {"news": news, "done": self._is_woken(until)}
-        while time.monotonic() < until:
-            item = next(self._news, None)
-            if item is None:
-                return {"news": news, "done": True}
-            news.append(item)
-        return {"news": news, "done": False}
+        pack: Pack | None = None
+        news = []
+        if _internal_kv_get(_place(_DRAIN)):
+            self._bench.clear()
+            pack = ()
+        elif self._free_since is None:
+            news = self._bench.work(SLICE)
+            self._free_since = time.monotonic() if self._bench.is_free else None
+            return {"news": news, "is_free": self._bench.is_free, "done": False}
+        else:
+            pack = self._ordered(self._free_since)
+        if pack:
+            self._bench.begin(pack)
+            self._free_since = None
+        return {"news": news, "is_free": False, "done": pack == ()}
 
-    def _is_woken(self, until: float) -> bool:
-        while not _internal_kv_get(_key(_WAKING, self.trial_id)):
+    def _ordered(self, since: float) -> Pack | None:
+        """The pack that lies there for it, none where it is to end; None where nothing has come within a slice."""
+        place, until = _place(self.trial_id), time.monotonic() + SLICE
+        while (message := _internal_kv_get(place)) is None:
             if time.monotonic() >= until:
-                return False
-            time.sleep(_LOOK)
-        return True
+                return None
+            time.sleep(min(max((time.monotonic() - since) / 20, LOOKS[0]), LOOKS[1]))
+        _internal_kv_del(place)
+        pack: Pack = pickle.loads(message)
+        return pack
 
     def cleanup(self) -> None:
-        """Closes what runs, which keeps its checkpoint."""
-        self._news.close()
+        """Clears the bench, whose pack keeps its checkpoint."""
+        self._bench.clear()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep themselves."""
@@ -401,16 +305,47 @@ class _Worker(tune.Trainable):
         """Nothing: trials find what they kept."""
 
 
-def _key(what: str, trial_id: str = "") -> str:
-    return f"{what}-{ray.get_runtime_context().get_job_id()}-{trial_id}"
+class _Source(Searcher):
+    """Tune's view of the crew: workers to start, and where what they did goes."""
+
+    def __init__(self, crew: Crew, far: Far | None) -> None:
+        super().__init__()
+        self.crew, self.far = crew, far
+        self.holders: dict[str, tuple[str, ...]] = {}
+        """In whose names a worker may have claimed what a node is to make."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing for Tune's own snapshots, which are never restored from."""
+        return {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        if self.crew.is_over:
+            finished: Any = Searcher.FINISHED  # a word, in a place typed for configs
+            return finished  # type: ignore[no-any-return]
+        return {} if self.crew.joins(trial_id) else None
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self.crew.hear(trial_id, result.pop("news"), result["is_free"])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        holders = self.holders.pop(trial_id, ())
+        if not error:
+            self.crew.left(trial_id)
+            return
+        if self.far:
+            for holder in holders:
+                self.far.depot.release(holder)
+        self.crew.lost(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the truth."""
 
 
-def _draining() -> str:
-    return _key(_DRAINING)
-
-
-class _Blackboard(tune.Callback):
-    """Tells the workers, at one of Tune's steps, that the agenda drains, and those that wait that there is a pack."""
+class _Orders(tune.Callback):
+    """Brings free workers their packs, and all the word that the agenda drains, at each of Tune's steps."""
 
     def __init__(self, source: _Source) -> None:
         self.source, self.is_told = source, False
@@ -420,132 +355,27 @@ class _Blackboard(tune.Callback):
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if self.source.agenda.is_draining and not self.is_told:
+        crew = self.source.crew
+        if crew.agenda.is_draining and not self.is_told:
             self.is_told = True
-            _internal_kv_put(_draining(), b"yes")
-        for trial_id in self.source.woken():
-            _internal_kv_put(_key(_WAKING, trial_id), b"yes")
+            _internal_kv_put(_place(_DRAIN), b"yes")
+        for worker, pack in crew.orders():
+            self.source.holders[worker] = tuple(one.id for one in pack)
+            _internal_kv_put(_place(worker), pickle.dumps(pack))
 
 
-class _Source(Searcher):
-    """Tune's view of the agenda: packs to run, and where their news goes."""
+class _End(tune.Stopper):
+    """Ends all workers, starting ones too, when there is nothing more to do."""
 
-    def __init__(self, agenda: Agenda) -> None:
-        super().__init__()
-        self.agenda = agenda
-        self.stopped_by: Exception | None = None
-        """What the agenda raised, which ends the run early."""
-        self.depot: _FarDepot | None = None
-        """What a lost worker's rights are taken back from."""
-        self._packs: dict[str, Pack] = {}
-        self._holders: dict[str, tuple[str, ...]] = {}
-        """In whose names a worker may have claimed what a node is to make."""
-        self._lost: deque[Pack] = deque()
-        self._losses: Counter[str] = Counter()
-        self._epochs: Counter[str] = Counter()
-        """How far each trial came, whoever carried it out."""
-        self._epochs_at_loss: Counter[str] = Counter()
-        """How far each had come when its worker was last lost."""
-        self._waiting: list[str] = []
-        """The trials of Tune's without a pack, whose workers wait for one, and start meanwhile where they are new."""
-        self._ready: deque[Pack] = deque()
-        """Packs for workers that were woken."""
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's own snapshots, which are never restored from."""
         return {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        if self._is_over:
-            finished: Any = Searcher.FINISHED  # a word, in a place typed for configs
-            return finished  # type: ignore[no-any-return]
-        pack = self._ready.popleft() if self._ready else self._next()
-        if pack is None:
-            pack = ()
-            self._waiting.append(trial_id)
-        self._packs[trial_id] = pack
-        self._holders[trial_id] = tuple(one.id for one in pack)
-        return {"parcel": _Parcel(pack)}
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
 
-    @property
-    def _is_over(self) -> bool:
-        return bool(self.stopped_by) or self.agenda.is_draining or self.agenda.is_finished
-
-    def _next(self) -> Pack | None:
-        return self._lost.popleft() if self._lost else self.agenda.next_pack()
-
-    def woken(self) -> list[str]:
-        """Those of the waiting that need wait no longer: one for a pack that there is, or all since nothing comes.
-
-        One at a time: of two that come to their ends at once Tune would end the second one's worker.
-        """
-        if self._is_over:
-            found, self._waiting = self._waiting, []
-            return found
-        if self._ready or not self._waiting or (pack := self._next()) is None:
-            return []
-        self._ready.append(pack)
-        return [self._waiting.pop(0)]
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        self._hear(trial_id, result)
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if result and not error:
-            self._hear(trial_id, result)
-        if trial_id in self._waiting:  # its worker died
-            self._waiting.remove(trial_id)
-        pack, holders = self._packs.pop(trial_id, ()), self._holders.pop(trial_id, ())
-        if error and self.depot:
-            for holder in holders:
-                self.depot.release(holder)
-        if error and (rest := tuple(one for one in pack if self.agenda.is_running(one))):
-            self._lose(rest)
-
-    def _lose(self, pack: Pack) -> None:
-        """Gives a pack whose worker died to another.
-
-        Tune's own retries leave out a worker that dies between two packs, with the next one in its hands.
-        """
-        first = f"{pack[0].id}-{pack[0].attempt}"
-        come = self._epochs[pack[0].id]
-        if come > self._epochs_at_loss[first]:
-            self._losses[first] = 0
-        self._epochs_at_loss[first] = come
-        self._losses[first] += 1
-        if self._losses[first] <= RETRIES:
-            middle = (len(pack) + 1) // 2 if self._losses[first] > 1 else len(pack)
-            # From the second time on in halves: one trial that ends its worker must not do so to others for long.
-            self._lost.extend(part for part in (pack[:middle], pack[middle:]) if part)
-            return
-        lost = LostWorkerError(f"its worker died {RETRIES + 1} times and the trial came no further")
-        for assignment in pack:
-            self._take(Account(failed(assignment, lost, started=now()), ()))
-
-    def _hear(self, trial_id: str, result: dict[str, Any]) -> None:
-        for item in result.pop("news", ()):
-            if isinstance(item, Account):  # a trial that is told of is another worker's from here on
-                mine = self._packs.get(trial_id, ())
-                self._packs[trial_id] = tuple(one for one in mine if one.id != item.trial.trial_id)
-            if isinstance(item, EpochRecord):
-                self._epochs[item.trial_id] = max(self._epochs[item.trial_id], item.epoch)
-                self.agenda.trained(item)
-            elif isinstance(item, _Refusal):
-                self._take(Account(failed(item.assignment, item.error, started=now()), ()))
-            else:
-                self._take(item)
-
-    def _take(self, account: Account) -> None:
-        if self.stopped_by:
-            return
-        try:
-            self.agenda.ended(account)
-        except Exception as error:
-            self.stopped_by = error
-            raise  # ends Tune's loop, which wraps it; `RayRunner.run` raises the original
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the store is the truth."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the store is the truth."""
+    def stop_all(self) -> bool:
+        return self.crew.is_over

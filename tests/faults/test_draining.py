@@ -31,9 +31,10 @@ LONGEST = 15
 
 
 def command(folder: Path, study: dict[str, Any], runner: str) -> list[str]:
-    """The command line of a search, one trial at a time."""
+    """The command line of a search; with Ray a second worker waits, since nothing there can run beside another."""
     places = ["--study", str(written(folder, study)), "--runs", str(folder / "runs")]
-    return [HARNESS, "search", *places, "--runner", runner, "--workers", "1"]
+    workers = {"inline": [], "ray": ["--workers", "2"]}[runner]
+    return [HARNESS, "search", *places, "--runner", runner, *workers]
 
 
 def is_training(store: Store, epochs: int) -> bool:

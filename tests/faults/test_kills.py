@@ -39,10 +39,10 @@ from tests.studies import TRIALS, tiny, written
 AFTER = 3
 """Trials on disk when the blow falls."""
 PACKED: dict[str, Any] = tiny(
-    data__train=256, training__epochs=40, search={"trials": 4, "replicates": 1, "batch": 4, "sampler": "random"}
+    data__train=256, training__epochs=80, search={"trials": 4, "replicates": 1, "batch": 4, "sampler": "random"}
 )
 PACKED["arms"], PACKED["confirm"]["seeds"] = PACKED["arms"][:1], [0]
-"""Four trials that train as one for some seconds."""
+"""Four trials that train as one for some seconds, also on a quick machine: they are kept every two."""
 
 
 def test_a_killed_search_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
@@ -65,14 +65,15 @@ def test_a_killed_search_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
     assert (store(tmp_path).root / "report.html").stat().st_size > 10_000
 
 
-def test_a_killed_worker_costs_no_trial(tmp_path: Path) -> None:
-    """Its trial goes on from its checkpoint, in another process, and the study never notices."""
-    with started(command(tmp_path, "ray", "--workers", "1")) as process:
+def test_killed_workers_cost_no_trial(tmp_path: Path) -> None:
+    """What they had goes on from its checkpoint, in other processes, whether they worked or waited."""
+    with started(command(tmp_path, "ray", "--workers", "2")) as process:
         wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
-        (victim,) = workers(process.pid)
-        os.kill(victim, signal.SIGKILL)
-        replacement = wait_for(lambda: [pid for pid in workers(process.pid) if pid != victim])
-        assert victim not in replacement
+        victims = workers(process.pid)
+        assert len(victims) == 2
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: set(workers(process.pid)) - set(victims))
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
     assert_whole(tmp_path)

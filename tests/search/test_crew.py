@@ -179,7 +179,7 @@ def test_what_a_node_could_not_carry_out_is_tried_again_or_ends_the_run(error: E
     crew.hear("a", [Refusal(assignment, error)], is_free=True)
     assert crew.stopped_by is None or isinstance(error, MissingError)
     assert crew.is_over == isinstance(error, MissingError)
-    assert bool(list(crew.orders())[0][1]) != crew.is_over
+    assert bool(next(iter(crew.orders()))[1]) != crew.is_over
 
 
 def test_a_late_word_of_a_lost_worker_changes_nothing(tmp_path: Path) -> None:

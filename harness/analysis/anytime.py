@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.analysis.cells import CELL, full_length, numbered
-from harness.analysis.configs import search_configs
+from harness.analysis.cells import CELL, numbered
+from harness.analysis.configs import Searched
 from harness.analysis.hypervolume import Reference, hypervolume_history
 
 SEARCH = ["study", *CELL, "method"]
 ARM = ["study", "dataset", "teacher", "arm", "method"]
 MOST_STEPS = 20_000
-_ONE = ["study", *CELL, "config_id"]
 _BEST = [*SEARCH, "params", "replicate", "configs", "device_seconds", "accuracy", "best"]
 _VOLUME = [*ARM, "replicate", "configs", "device_seconds", "hypervolume"]
 
@@ -38,19 +38,33 @@ class Replicates:
     """From 0, within a config, in order of the seeds."""
     accuracy: npt.NDArray[np.float64]
 
+    @cached_property
+    def searches(self) -> npt.NDArray[np.int64]:
+        """A number for each value: the same for those of one search and replicate."""
+        return self._numbered(SEARCH)
 
-def replicates(trials: pd.DataFrame, configs: pd.DataFrame | None = None) -> Replicates:
-    """The values of all configs that every seed completed; `configs` is `search_configs(trials)`, where known."""
-    configs = search_configs(trials) if configs is None else configs
-    columns = [*_ONE, "purpose", "status", "epochs_done", "epochs", "seed", "validation_accuracy"]
-    done = full_length(trials[columns])
-    seeds = done[done["purpose"] == "search"].sort_values("seed", kind="stable")
-    own = _place_of_each(configs, seeds)
-    number = np.asarray(pd.Series(own).groupby(own).cumcount(), dtype=np.int64)
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """The same for those of one search, replicate and size of student."""
+        return self._numbered([*SEARCH, "params", "macs", "latency"])
+
+    def _numbered(self, by: list[str]) -> npt.NDArray[np.int64]:
+        most = int(self.number.max(initial=0)) + 1
+        return numbered(self.configs, by)[self.own] * most + self.number
+
+
+def replicates(trials: pd.DataFrame, searched: Searched) -> Replicates:
+    """The values of all configs that every seed completed; `searched` is `searched_configs(trials)`."""
+    columns = ["status", "epochs_done", "epochs", "seed", "validation_accuracy"]
+    seeds = trials.loc[trials["purpose"] == "search", columns]
     accuracy = seeds["validation_accuracy"].to_numpy(dtype=float)
-    is_whole = np.append(configs["is_whole"].to_numpy(dtype=bool), False)
-    known = np.flatnonzero(is_whole[own] & ~np.isnan(accuracy))
-    return Replicates(configs, own[known], number[known], accuracy[known])
+    is_done = ((seeds["status"] == "completed") & (seeds["epochs_done"] == seeds["epochs"])).to_numpy()
+    is_whole = searched.configs["is_whole"].to_numpy(dtype=bool)[searched.own]
+    known = np.flatnonzero(is_done & is_whole & ~np.isnan(accuracy))
+    known = known[np.argsort(seeds["seed"].to_numpy()[known], kind="stable")]
+    own = searched.own[known]
+    number = np.asarray(pd.Series(own).groupby(own).cumcount(), dtype=np.int64)
+    return Replicates(searched.configs, own, number, accuracy[known])
 
 
 def best_so_far(found: Replicates) -> pd.DataFrame:
@@ -77,7 +91,8 @@ def hypervolume_so_far(found: Replicates, reference: Reference) -> pd.DataFrame:
 
 
 def _costed(found: Replicates, search: list[str]) -> pd.DataFrame:
-    """A row per config and replicate in order of the config's end, with what its search had cost by then."""
+    """A row per replicate and config in order of what the search had cost when the config ended, with that cost; of
+    very many those that are steps."""
     by = found.configs.groupby(numbered(found.configs, search), sort=False)
     count, seconds = (by.cumcount() + 1).to_numpy(), by["device_seconds"].cumsum().to_numpy()
     order = np.lexsort((count[found.own], seconds[found.own], found.number))
@@ -91,28 +106,15 @@ def _costed(found: Replicates, search: list[str]) -> pd.DataFrame:
 
 def _is_step(found: Replicates, order: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which of the values in an order count: all, or of very many those that are the best so far of their search,
-    replicate and size, and the last of each search. The others move neither a best nor a hypervolume: something as
-    small was as good.
+    replicate and size, and the last of each search and replicate. The others move neither a best nor a hypervolume:
+    something as small was as good.
     """
     if len(order) <= MOST_STEPS:
         return np.ones(len(order), dtype=bool)
-    own, most = found.own[order], int(found.number.max()) + 1
-    search, size = (
-        pd.Series(numbered(found.configs, by)[own] * most + found.number[order])
-        for by in (SEARCH, [*SEARCH, "params", "macs", "latency"])
-    )
+    search, size = pd.Series(found.searches[order]), pd.Series(found.sizes[order])
     best = pd.Series(found.accuracy[order]).groupby(size).cummax()
     before = best.groupby(size).shift().fillna(-1.0)
     return np.asarray((found.accuracy[order] > before) | ~search.duplicated(keep="last"))
-
-
-def _place_of_each(configs: pd.DataFrame, trials: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """The row of each trial's config; −1 where it is none of them."""
-    if configs["config_id"].is_unique:
-        return np.asarray(pd.Index(configs["config_id"]).get_indexer(pd.Index(trials["config_id"])))
-    number = numbered(pd.concat([configs[_ONE], trials[_ONE]], ignore_index=True), _ONE)
-    places = pd.Series(np.arange(len(configs)), index=number[: len(configs)])
-    return places.reindex(number[len(configs) :]).fillna(-1).to_numpy(dtype=np.int64)
 
 
 def bands(curves: pd.DataFrame, value: str, by: Sequence[str], points: int = 200) -> pd.DataFrame:

@@ -71,11 +71,13 @@ def distinct(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _told_apart(labels: pd.Series, ids: pd.Series, *within: pd.Series) -> pd.Series:
     """Labels, with the first digits of the id where a label has several ids."""
-    label = numbered(pd.concat([*within, labels], axis=1, keys=range(len(within) + 1)), range(len(within) + 1))
-    known = pd.DataFrame({"label": label, "id": pd.factorize(ids)[0]})[ids.notna().to_numpy()].drop_duplicates()
-    several = pd.Series(np.isin(label, known.loc[known["label"].duplicated(), "label"]), ids.index) & ids.notna()
-    if not several.any():
+    label, (id, known) = _numbers([*within, labels]), pd.factorize(ids)
+    pairs = pd.unique(label[id >= 0] * (len(known) + 1) + id[id >= 0])
+    of_pairs = pd.Series(pairs // (len(known) + 1))
+    ambiguous = of_pairs[of_pairs.duplicated()]
+    if ambiguous.empty:
         return labels
+    several = pd.Series(np.isin(label, ambiguous), ids.index) & ids.notna() & labels.notna()
     digits = next((n for n in range(4, 16) if ids.str[:n].nunique() == ids.nunique()), 16)
     return labels.mask(several, labels + " #" + ids.str[:digits]).astype("object")
 
@@ -148,12 +150,18 @@ def numbered(rows: pd.DataFrame, by: Iterable[str | int]) -> npt.NDArray[np.int6
 
     Grouping a million rows by one number takes a tenth of what it takes by eight columns.
     """
-    numbers = np.zeros(len(rows), dtype=np.int64)
-    for name in by:
-        codes, known = pd.factorize(rows[name])
-        numbers = numbers * (len(known) + 1) + codes + 1
-        numbers, _ = pd.factorize(numbers)
-    return numbers
+    return _numbers(rows[name] for name in by)
+
+
+def _numbers(columns: Iterable[pd.Series]) -> npt.NDArray[np.int64]:
+    numbers, most = np.zeros(1, dtype=np.int64), 1
+    for column in columns:
+        codes, known = pd.factorize(column)
+        if most > 2**62 // (len(known) + 1):
+            numbers, different = pd.factorize(numbers)
+            most = len(different)
+        numbers, most = numbers * (len(known) + 1) + codes + 1, most * (len(known) + 1)
+    return pd.factorize(numbers)[0]
 
 
 def microseconds(members: pd.DataFrame) -> float:

@@ -6,6 +6,8 @@ of its own kind only (`evidence` = `validation`), never beside a confirmed test 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -19,12 +21,23 @@ _COLUMNS = [
     *("accuracy", "sd", "n", "ended", "replicates", "is_whole", "params", "macs", "latency"),
     *("train_seconds", "device_seconds", "finished_at", "evidence"),
     *COMPARABLE[1:],
+    "point",
 ]
 _READ = [
     *("study", *CELL, "method", "config_id", "proposal", "replicates", "status", "epochs_done", *COMPARABLE[1:]),
     *("data_part", "validation_accuracy", "latency", "params", "macs", "train_seconds", "device_seconds"),
-    "finished_at",
+    *("finished_at", "point"),
 ]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a run's search trials come to, config by config."""
+
+    configs: pd.DataFrame
+    """As of `search_configs`."""
+    own: npt.NDArray[np.int64]
+    """The row of `configs` that each search trial belongs to, in the trials' order."""
 
 
 def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
@@ -34,12 +47,18 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     where there is none. `is_whole` says that every replicate has a value: none diverged, failed or was stopped, and
     none was left out since the search gave the config up before. A mean over the survivors alone would flatter the
     config. `latency` is as of `microseconds`. `train_seconds` and `device_seconds` are sums over all replicates.
+    `point` is what the search chose, path → JSON.
     """
+    return searched_configs(trials).configs
+
+
+def searched_configs(trials: pd.DataFrame) -> Searched:
+    """The configs, and which of them each search trial belongs to."""
     searched = with_fingerprint(trials.loc[trials["purpose"] == "search", _READ])
     is_done = (searched["status"] == "completed") & (searched["epochs_done"] == searched["epochs"])
     keys = ["study", *CELL, "config_id", *COMPARABLE[1:]]
-    number = numbered(searched, ["config_id", "study", *CELL, *COMPARABLE[1:]])
-    last = searched[[*keys, "method", "proposal", "replicates"]].iloc[_last_of_each(number)]
+    number = numbered(searched, ["study", *CELL, *COMPARABLE[1:], "config_id"])
+    last = searched[[*keys, "method", "proposal", "replicates", "point"]].iloc[_last_of_each(number)]
     value = searched["validation_accuracy"].astype(float).where(is_done)
     columns = {
         "value": value,
@@ -63,7 +82,8 @@ def search_configs(trials: pd.DataFrame) -> pd.DataFrame:
     replicates = table[["replicates", "ended"]].max(axis=1).astype(int)
     table = table.assign(replicates=replicates, is_whole=table["n"] == replicates, evidence="validation")
     order = ["finished_at"] if table["finished_at"].is_unique else ["finished_at", "config_id"]
-    return table[_COLUMNS].sort_values(order, ignore_index=True)
+    configs = table[_COLUMNS].sort_values(order)
+    return Searched(configs.reset_index(drop=True), np.argsort(configs.index.to_numpy())[number])
 
 
 def _last_of_each(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

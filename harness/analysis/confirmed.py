@@ -52,8 +52,9 @@ def confirmed_rows(trials: pd.DataFrame) -> pd.DataFrame:
     is_finalist = stamped["config_id"].isin(confirmations["config_id"].unique())
     searched = full_length(stamped[is_finalist & (stamped["purpose"] == "search")])
     own = ["study", "config_id", *COMPARABLE[1:]]
+    found = {tuple(key.values()): members for key, members in groups(searched, own)}
     rows = [
-        _row(members, searched[(searched[own] == [key[name] for name in own]).all(axis=1)])
+        _row(members, found.get(tuple(key[name] for name in own), searched.head(0)))
         for key, members in groups(confirmations, ["study", *CELL, "config_id", *COMPARABLE[1:]])
         if len(_read_on_test(members))
     ]

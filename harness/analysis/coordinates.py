@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from harness.analysis.configs import search_configs, whole_configs
+from harness.analysis.configs import whole_configs
 
 ABSENT = "–"
 _WIDE = 8.0
@@ -44,21 +44,19 @@ class Coordinates:
     """Configs that are not shown since there are too many to tell apart."""
 
 
-def coordinates(trials: pd.DataFrame, most: int = 240, configs: pd.DataFrame | None = None) -> Coordinates | None:
+def coordinates(configs: pd.DataFrame, most: int = 240) -> Coordinates | None:
     """The searched configs of one arm, those with a value on every replicate; None where nothing varies.
 
-    `trials` are one arm's on one data set under one teacher, with students `searched_together`. Where `configs`, one
-    arm's of `search_configs`, are given, `trials` may be any that have theirs among them. Where there are more than
-    `most` configs the best half of them stays, and of the others every so many.
+    `configs` are of one arm, data set and teacher, of `search_configs` with students `searched_together`. Of more than
+    `most` the best half stays, and of the others every so many.
     """
-    configs = whole_configs(search_configs(trials) if configs is None else configs)
+    configs = whole_configs(configs)
     if len(configs) < 2:
         return None
     best = configs.groupby("student")["accuracy"].transform("max")
     ranked = configs.assign(loss=best - configs["accuracy"]).sort_values(["loss", "config_id"], ignore_index=True)
     kept = ranked.iloc[_thinned(len(ranked), most)][::-1].reset_index(drop=True)
-    points = _points(trials, kept["config_id"])
-    own = [points[config] for config in kept["config_id"]]
+    own = [{path: json.loads(value) for path, value in point.items()} for point in kept["point"]]
     paths = sorted({path for point in own for path in point})
     axes = [_axis(path, [point.get(path, ABSENT) for point in own]) for path in paths]
     axes = [axis for axis in axes if len(set(axis.places)) > 1]
@@ -77,14 +75,6 @@ def _thinned(count: int, most: int) -> list[int]:
     head = most // 2
     rest = np.linspace(head, count - 1, most - head).round().astype(int)
     return [*range(head), *dict.fromkeys(int(place) for place in rest)]
-
-
-def _points(trials: pd.DataFrame, configs: pd.Series) -> dict[str, Mapping[str, object]]:
-    """Config → what the search chose."""
-    own = trials.loc[trials["config_id"].isin(configs), ["purpose", "config_id", "point"]]
-    searched = own[own["purpose"] == "search"].drop_duplicates("config_id")
-    both = zip(searched["config_id"], searched["point"], strict=True)
-    return {str(config): {path: json.loads(value) for path, value in point.items()} for config, point in both}
 
 
 def _axis(path: str, values: Sequence[object]) -> Axis:

@@ -18,14 +18,15 @@ def cost_summary(trials: pd.DataFrame) -> pd.DataFrame:
 
     `stopped` trials were given up by their search. `lost_seconds` is what failed and diverged trials trained.
     """
-    purposes = [purpose for purpose in PURPOSES if purpose in set(trials["purpose"].unique())]
+    known = set(trials["purpose"].unique())
+    purposes = [purpose for purpose in PURPOSES if purpose in known]
     by = trials.groupby(["purpose", "status"])["train_seconds"]
     number, seconds = (
         of.unstack("status").reindex(index=purposes, columns=STATUSES).fillna(0) for of in (by.size(), by.sum())
     )
     return pd.DataFrame(
         {
-            "purpose": purposes,
+            "purpose": pd.Series(purposes, dtype="object"),
             **{status: number[status].to_numpy(dtype=int) for status in STATUSES},
             "train_seconds": seconds.sum(axis=1).to_numpy(dtype=float),
             "lost_seconds": seconds[["diverged", "failed"]].sum(axis=1).to_numpy(dtype=float),
@@ -40,6 +41,7 @@ def predicted_and_spent(trials: pd.DataFrame, forecast: pd.DataFrame) -> pd.Data
     `ratio` actual by predicted; all but `predicted` are missing where no trial has come to its end.
     """
     keys = ["arm", "teacher", "student", "dataset"]
+    trials = trials if len(forecast) else trials.head(0)
     told = _by_text(forecast, forecast["is_varied"].astype(bool)).assign(predicted=forecast["trial_seconds"])
     table = told[[*keys, "predicted"]].merge(_spent(trials, keys), on=keys, how="left")
     table = table.assign(**forecast[["teacher", "student"]], trials=table["trials"].fillna(0).astype(int))

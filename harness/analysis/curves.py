@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from harness.analysis.cells import CELL, full_length, groups, numbered
-from harness.analysis.configs import search_configs
+from harness.analysis.cells import CELL, full_length, numbered
 from harness.store.shared import Shared
 
 _HISTORY = [*CELL, "method", "params", "config_id", "configs", "train_seconds", "accuracy", "best", "n"]
@@ -14,29 +13,25 @@ _CURVES = [*CELL, "method", "params", "epoch", "measure", "value", "low", "high"
 _NAMED = [*CELL, "method", "params", "epoch", "loss", "value", "n"]
 
 
-def search_history(trials: pd.DataFrame, configs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Per cell, each config in order of its end, and the best validation mean so far.
-
-    `configs` is `search_configs(trials)`, where that is known.
+def search_history(configs: pd.DataFrame) -> pd.DataFrame:
+    """Per cell, each of `search_configs` in order of its end, and the best validation mean so far.
 
     `configs` counts from 1; `train_seconds` is what the cell's search had trained by then, stopped, failed
     and diverged trials included. A config whose every replicate is not full-length has no `accuracy` and
     moves only the count and the seconds.
     """
-    rows = []
-    configs = search_configs(trials) if configs is None else configs
-    for _, members in groups(configs, ["study", *CELL]):
-        in_order = members.sort_values(["finished_at", "config_id"])
-        value = in_order["accuracy"].where(in_order["is_whole"].astype(bool))
-        rows.append(
-            in_order.assign(
-                configs=range(1, len(in_order) + 1),
-                train_seconds=in_order["train_seconds"].cumsum(),
-                accuracy=value,
-                best=value.cummax().ffill(),
-            )[_HISTORY]
-        )
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=_HISTORY)
+    number = numbered(configs, ["study", *CELL])
+    value = configs["accuracy"].where(configs["is_whole"].astype(bool))
+    by = configs["train_seconds"].groupby(number)
+    table = configs.assign(
+        configs=by.cumcount() + 1,
+        train_seconds=by.cumsum(),
+        accuracy=value,
+        best=value.groupby(number).cummax().groupby(number).ffill(),
+    )[_HISTORY]
+    cells = configs[["study", *CELL]].iloc[np.unique(number, return_index=True)[1]].reset_index(drop=True)
+    place = np.argsort(cells.sort_values(["study", *CELL]).index.to_numpy())
+    return table.iloc[np.argsort(place[number], kind="stable")].reset_index(drop=True)
 
 
 def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:

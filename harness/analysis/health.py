@@ -12,11 +12,14 @@ from typing import Literal
 import pandas as pd
 
 from harness.analysis.agreement import LOW, Agreement
+from harness.analysis.cells import CELL
 from harness.analysis.cost import origins
 from harness.analysis.published import below_published
 from harness.analysis.wording import counted, duration, listed, percent
 
 _MOST = 4
+_LARGE = 10
+"""Configs that a search needs before the edges of its space are judged."""
 """Names in a sentence."""
 
 
@@ -30,20 +33,24 @@ class Check:
 
 def health(
     trials: pd.DataFrame,
+    searched: pd.DataFrame,
     confirmed: pd.DataFrame,
     teachers: pd.DataFrame,
     edges: pd.DataFrame,
     dead: pd.DataFrame,
     agreed: Sequence[Agreement],
 ) -> list[Check]:
-    """All checks that the records allow, the warnings first; `edges` and `dead` are as of `space_warnings`."""
+    """All checks that the records allow, the warnings first.
+
+    `searched` is as of `search_configs`, `edges` and `dead` are as of `space_warnings`.
+    """
     if trials.empty:
         return []
     found = [
         *_confirmation(confirmed),
         *_looks(confirmed),
         *_losses(trials),
-        *_edges(edges, trials),
+        *_edges(edges, searched),
         *_dead(dead),
         *_stopping(agreed),
         *_teachers(teachers),
@@ -93,7 +100,7 @@ def _losses(trials: pd.DataFrame) -> Iterator[Check]:
         yield Check("good", f"{len(lost)} of {counted(len(trials), 'trial')} failed or diverged.")
 
 
-def _edges(edges: pd.DataFrame, trials: pd.DataFrame) -> Iterator[Check]:
+def _edges(edges: pd.DataFrame, searched: pd.DataFrame) -> Iterator[Check]:
     if len(edges):
         named = [_edge(row) for _, row in edges.head(_MOST).iterrows()]
         more = f" and {len(edges) - _MOST} more" if len(edges) > _MOST else ""
@@ -101,20 +108,13 @@ def _edges(edges: pd.DataFrame, trials: pd.DataFrame) -> Iterator[Check]:
             "warning",
             f"The best configs lie at the edge of what was searched, so better may lie beyond: {listed(named)}{more}.",
         )
-    elif _is_large(trials):
+    elif len(searched) and searched.groupby(CELL, dropna=False).size().max() >= _LARGE:
         yield Check("good", "No optimum lies at the edge of its search space, where a search had 10 configs or more.")
 
 
 def _edge(row: pd.Series) -> str:
     where = f"{row['edge']} edge, {row['bound']:.3g}, in {row['searches']} of {row['n']}"
     return f"{row['path']} of {row['arm']} ({where})"
-
-
-def _is_large(trials: pd.DataFrame) -> bool:
-    """Whether any search has the ten configs that a check of its edges needs."""
-    searched = trials.loc[trials["purpose"] == "search", ["dataset", "teacher", "student", "arm", "config_id"]]
-    sizes = searched.drop_duplicates().groupby(["dataset", "teacher", "student", "arm"], dropna=False).size()
-    return bool(len(sizes) and sizes.max() >= 10)
 
 
 def _dead(dead: pd.DataFrame) -> Iterator[Check]:

@@ -18,7 +18,6 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.analysis.cells import CELL, numbered
-from harness.analysis.configs import search_configs
 from harness.store.shared import Shared
 
 MOST_PLACED = 1_000
@@ -75,28 +74,24 @@ def _mapping(content: object) -> Mapping[str, object]:
     return content if isinstance(content, Mapping) else {}
 
 
-def placed(trials: pd.DataFrame, study: Mapping[str, object], configs: pd.DataFrame | None = None) -> pd.DataFrame:
+def placed(configs: pd.DataFrame, study: Mapping[str, object]) -> pd.DataFrame:
     """A row per config and declared field that it has, with how good it was within its search.
 
-    `configs` is `search_configs(trials)`, where that is known. Of a search with more than 1,000 so many are placed,
-    evenly over time.
+    `configs` is as of `search_configs`. Of a search with more than 1,000 so many are placed, evenly over time.
 
     columns   study, CELL, method, config_id, path, value (JSON), share (as of `Field.share`, NaN for choices)
     better    the share of the search's other configs that it beat, ties halved; a config without a value (given up,
               diverged, failed) beats none that has one
     """
-    configs = search_configs(trials) if configs is None else configs
-    search = configs.groupby(numbered(configs, ["study", *CELL]), sort=False)
+    number = numbered(configs, ["study", *CELL])
+    search = configs.groupby(number, sort=False)
     value = configs["accuracy"].where(configs["is_whole"].astype(bool)).fillna(-1.0)
     size = search["config_id"].transform("size")
-    beaten = value.groupby(numbered(configs, ["study", *CELL])).rank(method="average") - 1
+    beaten = value.groupby(number).rank(method="average") - 1
     ranked = configs.assign(better=beaten / (size - 1).clip(lower=1))
     step = np.ceil(size / MOST_PLACED)
     kept = ranked[search.cumcount() % step == 0]
-    chosen_by = trials.loc[trials["purpose"] == "search", ["config_id", "point"]]
-    chosen_by = chosen_by[chosen_by["config_id"].isin(kept["config_id"])]
-    firsts = chosen_by.drop_duplicates("config_id").set_index("config_id")["point"]
-    row, path, text = Shared.of(firsts.loc[kept["config_id"]]).exploded()
+    row, path, text = Shared.of(kept["point"]).exploded()
     chosen = pd.DataFrame({"path": path.cast(pa.string()).to_pandas(), "value": text.to_pandas()})
     names = ["study", *CELL, "method", "config_id", "better"]
     table = pd.concat([kept[names].iloc[row].reset_index(drop=True), chosen], axis=1).assign(share=np.nan)

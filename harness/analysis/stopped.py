@@ -7,9 +7,11 @@ given up after a whole seed, no record says so: its search went on to confirmati
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from harness.analysis.cells import CELL, numbered
+from harness.analysis.configs import Searched
 
 RUNG, BUDGET = "rung", "budget"
 _SPENT = "the budget was spent"
@@ -17,12 +19,13 @@ _SPENT = "the budget was spent"
 _COLUMNS = [*CELL, "method", "epoch", "epochs", "why", "params", "configs", "trained", "saved"]
 
 
-def given_up(trials: pd.DataFrame) -> pd.DataFrame:
+def given_up(trials: pd.DataFrame, searched: Searched) -> pd.DataFrame:
     """Per search and the epoch at which they were given up: how many configs, and epochs trained and not trained.
 
-    `why` is `rung`, or `budget` where what was running paused when the budget was spent.
+    `why` is `rung`, or `budget` where what was running paused when the budget was spent. `searched` is
+    `searched_configs(trials)`.
     """
-    table = _configs(trials).groupby([*CELL, "method", "epoch", "epochs", "why"], dropna=False, sort=True)
+    table = _configs(trials, searched.own).groupby([*CELL, "method", "epoch", "epochs", "why"], dropna=False, sort=True)
     summed = table.agg(
         params=("params", "min"), configs=("config_id", "size"), trained=("trained", "sum"), saved=("saved", "sum")
     ).reset_index()
@@ -30,23 +33,23 @@ def given_up(trials: pd.DataFrame) -> pd.DataFrame:
     return summed[_COLUMNS]
 
 
-def _configs(trials: pd.DataFrame) -> pd.DataFrame:
+def _configs(trials: pd.DataFrame, own: npt.NDArray[np.int64]) -> pd.DataFrame:
     """The configs that were given up, with the epoch, the reason, and the epochs trained and not trained."""
     search = ["study", *CELL]
     kept = [*search, "config_id", "proposal", "method", "params", "epochs", "replicates"]
-    number = numbered(trials, search)
-    over = np.unique(number[(trials["purpose"] == "confirmation").to_numpy()])
-    is_searched = (trials["purpose"] == "search").to_numpy()
-    searched = trials.loc[is_searched, [*kept, "status", "stopped_because", "epochs_done"]].assign(
-        is_over=np.isin(number[is_searched], over), cell=number[is_searched]
-    )
+    rows, config = _candidates(trials, own)
+    searched = trials[[*kept, "status", "stopped_because", "epochs_done"]].iloc[rows]
+    is_over = np.zeros(0, dtype=bool)
+    if len(rows):
+        number = numbered(trials, search)
+        is_over = np.isin(number[rows], number[(trials["purpose"] == "confirmation").to_numpy()])
     searched = searched.assign(
+        is_over=is_over,
         is_stopped=searched["status"] == "stopped",
         is_completed=searched["status"] == "completed",
         is_spent=searched["stopped_because"] == _SPENT,
         stopped_at=searched["epochs_done"].where(searched["status"] == "stopped"),
     )
-    config = numbered(searched, ["config_id", "cell", "proposal"])
     firsts = searched.iloc[np.unique(config, return_index=True)[1]][kept].reset_index(drop=True)
     sums = searched.groupby(config, sort=True).agg(
         seeds=("epochs", "size"),
@@ -67,3 +70,16 @@ def _configs(trials: pd.DataFrame) -> pd.DataFrame:
         saved=replicates * table["epochs"] - table["trained"],
     )
     return table[table["is_stopped"] | is_dropped].reset_index(drop=True)
+
+
+def _candidates(
+    trials: pd.DataFrame, own: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The rows of the trials whose config has a stopped one, or fewer than replicates, and each one's config: in most
+    runs there are none."""
+    rows = np.flatnonzero(trials["purpose"] == "search")
+    proposal, replicates = (trials[name].to_numpy()[rows] for name in ("proposal", "replicates"))
+    config = numbered(pd.DataFrame({"own": own, "proposal": proposal}), ["own", "proposal"])
+    stopped = np.bincount(config, (trials["status"] == "stopped").to_numpy()[rows])
+    chosen = (stopped[config] > 0) | (np.bincount(config)[config] < replicates)
+    return rows[chosen], np.asarray(pd.factorize(config[chosen])[0])

@@ -37,12 +37,13 @@ def usage(trials: pd.DataFrame) -> Usage | None:
     if trials.empty:
         return None
     starts, ends = _seconds(trials)
-    times, running = _steps(starts, ends)
-    spans = np.diff(times)
-    busy = float(spans[running[:-1] > 0].sum())
+    starts, ends = np.sort(starts), np.sort(ends)
+    # Who starts finds those that started before and have not ended; from the nth end to a later start nothing runs.
+    running = np.arange(1, len(starts) + 1) - np.searchsorted(ends, starts, side="right")
+    busy = float(ends[-1] - np.maximum(starts[1:] - ends[:-1], 0.0).sum())
     held = float((ends - starts).sum())
     return Usage(
-        seconds=float(ends.max()),
+        seconds=float(ends[-1]),
         busy_seconds=busy,
         mean=held / busy if busy else 0.0,
         peak=int(running.max()),
@@ -77,16 +78,6 @@ def _seconds(trials: pd.DataFrame) -> tuple[npt.NDArray[np.float64], npt.NDArray
     starts = (trials["started_at"] - first).dt.total_seconds().to_numpy(dtype=float)
     ends = (trials["finished_at"] - first).dt.total_seconds().to_numpy(dtype=float)
     return starts, np.maximum(starts, ends)
-
-
-def _steps(
-    starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """When the number of running trials changes, and what it is from then on; an end comes before a start."""
-    times = np.concatenate([starts, ends])
-    change = np.concatenate([np.ones(len(starts), dtype=np.int64), -np.ones(len(ends), dtype=np.int64)])
-    order = np.lexsort((change, times))
-    return times[order], np.cumsum(change[order])
 
 
 def _held_until(

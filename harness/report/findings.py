@@ -16,7 +16,7 @@ from harness.analysis.anytime import Replicates, replicates
 from harness.analysis.averaged import averaged
 from harness.analysis.cells import arms_in_order, distinct, searched_together
 from harness.analysis.comparison import differences
-from harness.analysis.configs import search_configs, shown
+from harness.analysis.configs import Searched, searched_configs, shown
 from harness.analysis.confirmed import confirmed_rows, teachers
 from harness.analysis.curse import winners_curse
 from harness.analysis.front_certainty import with_front_probability
@@ -70,22 +70,30 @@ class Findings:
     @cached_property
     def searched(self) -> pd.DataFrame:
         """What the search saw, a row a config."""
-        return search_configs(self.trials)
+        return self._searched.configs
 
     @cached_property
     def searched_together(self) -> pd.DataFrame:
         """The same, with one student for all that one search over students tried."""
-        return self.searched if self.together is self.trials else search_configs(self.together)
+        return self._searched_together.configs
+
+    @cached_property
+    def _searched(self) -> Searched:
+        return searched_configs(self.trials)
+
+    @cached_property
+    def _searched_together(self) -> Searched:
+        return self._searched if self.together is self.trials else searched_configs(self.together)
 
     @cached_property
     def replicates(self) -> Replicates:
         """What the searches found, seed by seed."""
-        return replicates(self.trials, self.searched)
+        return replicates(self.trials, self._searched)
 
     @cached_property
     def replicates_together(self) -> Replicates:
         """The same, with one student for all that one search over students tried."""
-        return self.replicates if self.together is self.trials else replicates(self.together, self.searched_together)
+        return self.replicates if self.together is self.trials else replicates(self.together, self._searched_together)
 
     @cached_property
     def shown(self) -> pd.DataFrame:
@@ -165,7 +173,7 @@ class Findings:
     @cached_property
     def places(self) -> pd.DataFrame:
         """Where each config lay in the declared space."""
-        return placed(self.together, self.run.study, self.searched_together)
+        return placed(self.searched_together, self.run.study)
 
     @cached_property
     def importances(self) -> pd.DataFrame:
@@ -177,6 +185,7 @@ class Findings:
         """What a careful reader would look for."""
         return health(
             self.trials,
+            self.searched,
             self.confirmed,
             self.teachers,
             optima_at_edges(self.places, self.run.study),
@@ -192,4 +201,4 @@ class Findings:
     @cached_property
     def stopped(self) -> pd.DataFrame:
         """Where the search gave configs up."""
-        return given_up(self.together)
+        return given_up(self.together, self._searched_together)

@@ -43,7 +43,7 @@ def register(found: Findings) -> dict[str, object]:
     for trial, own in zip(_records(students), found.trials.loc[students.index, "student"], strict=True):
         members.setdefault(trial["config_id"], []).append({**trial, "own": own})
     confirmed = {row["config_id"]: row for row in _records(found.confirmed)}
-    searched = {row["config_id"]: row for row in _records(found.shown)}
+    searched = {row["config_id"]: row for row in _records(found.shown.drop(columns="point"))}
     curves = _curves(students, found.run.epochs)
     configs = [
         {

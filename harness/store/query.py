@@ -141,7 +141,7 @@ def run_of(folder: Path, study: Mapping[str, Any], trials: Sequence[TrialRecord]
 
 def _told(trials: pd.DataFrame, study: Mapping[str, Any], looks: pd.DataFrame) -> pd.DataFrame:
     """The trials with what the study and the ledger of looks say of them."""
-    again = trials["trial_id"].map(looks["trial_id"].value_counts()).fillna(0).astype(int)
+    again = trials["trial_id"].map(looks["trial_id"].value_counts()).fillna(0).astype(int) if len(looks) else 0
     return trials.assign(
         replicates=_replicates(study),
         device_seconds=trials["wall_seconds"].astype(float) * device_share(study),

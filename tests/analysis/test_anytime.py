@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from harness.analysis import anytime
 from harness.analysis.anytime import Replicates, bands, best_so_far, hypervolume_so_far, replicates
+from harness.analysis.configs import searched_configs
 from harness.analysis.hypervolume import Reference, hypervolume_share
 from harness.store.query import Run, read_run
-from tests.records import STUDY, stopped, trial, write_run
+from tests.records import STUDY, failed, stopped, trial, write_run
 
 REFERENCE = Reference({"accuracy": "max", "params": "min"}, (0.5, 20_000.0))
 
 
 def run(tmp_path: Path, trials: list, **study: object) -> Replicates:
-    return replicates(read_run(write_run(tmp_path, trials, {**STUDY, **study})).trials)
+    return found_in(read_run(write_run(tmp_path, trials, {**STUDY, **study})).trials)
+
+
+def found_in(trials: pd.DataFrame) -> Replicates:
+    return replicates(trials, searched_configs(trials))
 
 
 def test_a_stopped_config_costs_and_finds_nothing(tmp_path: Path) -> None:
@@ -45,13 +52,31 @@ def test_each_replicate_is_a_curve_with_its_seed_s_values(tmp_path: Path) -> Non
 
 
 def test_the_hypervolume_at_the_end_is_that_of_all_students_together(sample: Run) -> None:
-    curves = hypervolume_so_far(replicates(sample.trials), REFERENCE)
+    curves = hypervolume_so_far(found_in(sample.trials), REFERENCE)
     assert set(curves["replicate"]) == {0, 1}
     for (arm, replicate), curve in curves.groupby(["arm", "replicate"]):
-        found = best_so_far(replicates(sample.trials))
+        found = best_so_far(found_in(sample.trials))
         own = found[(found["arm"] == arm) & (found["replicate"] == replicate)]
         assert curve["hypervolume"].is_monotonic_increasing
         assert curve["hypervolume"].iloc[-1] == pytest.approx(hypervolume_share(own, REFERENCE))
+
+
+def test_of_very_many_values_the_steps_alone_give_the_same_bands(sample: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, by = found_in(sample.trials), ["student", "arm"]
+    every, volume = best_so_far(found), hypervolume_so_far(found, REFERENCE)
+    monkeypatch.setattr(anytime, "MOST_STEPS", 0)
+    steps, few = best_so_far(found), hypervolume_so_far(found, REFERENCE)
+    assert len(steps) < len(every)
+    assert len(few) < len(volume)
+    pd.testing.assert_frame_equal(bands(steps, "best", by), bands(every, "best", by))
+    pd.testing.assert_frame_equal(bands(few, "hypervolume", ["arm"]), bands(volume, "hypervolume", ["arm"]))
+
+
+def test_a_config_that_is_there_at_two_lengths_is_two(tmp_path: Path) -> None:
+    """No search makes such records; a folder that somebody put together may hold them."""
+    short = replace(failed(trial(proposal=0, seed=1)), epochs=40)
+    curve = best_so_far(run(tmp_path, [trial(proposal=0, validation=0.9), trial(proposal=1, validation=0.8), short]))
+    assert curve["best"].tolist() == [0.9, 0.9]
 
 
 def test_a_band_is_the_quartiles_of_the_curves_that_have_begun() -> None:

@@ -37,7 +37,9 @@ def test_two_teachers_of_one_architecture_are_two(tmp_path: Path) -> None:
     labels = ["resnet20-w16 #3fa9", "resnet20-w16 #b711"]
     assert pairs(trials[trials["purpose"] == "search"]) == [Pair("digits", label) for label in labels]
     assert teachers(trials)["teacher"].tolist() == labels
-    assert search_history(trials).groupby("teacher")["configs"].max().to_dict() == dict.fromkeys(labels, 1)
+    assert search_history(search_configs(trials)).groupby("teacher")["configs"].max().to_dict() == dict.fromkeys(
+        labels, 1
+    )
     confirmed = confirmed_rows(trials)
     compared = differences(confirmed)
     assert compared.set_index("teacher")["difference"].round(3).to_dict() == {labels[0]: 0.02, labels[1]: -0.02}

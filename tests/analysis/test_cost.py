@@ -67,6 +67,19 @@ def test_a_forecast_stands_beside_what_was_spent(teacher: str | None, tmp_path: 
     assert row["teacher"] == teacher
 
 
+def test_what_a_search_over_students_took_is_the_mean_over_its_trials_and_not_over_its_students(tmp_path: Path) -> None:
+    widths = {"student.width": "2"}
+    sizes = [("resnet8-w2", 3), ("resnet8-w2", 5), ("resnet8-w4", 10)]
+    trials = [
+        replace(trial(proposal=number, seconds=seconds), student=student, point=widths)
+        for number, (student, seconds) in enumerate(sizes)
+    ]
+    (named, *_) = trials
+    told = predicted(arm=named.arm, teacher=named.teacher, student="", dataset=named.dataset, is_varied=True)
+    (row,) = predicted_and_spent(frame(trials, tmp_path), told).to_dict("records")
+    assert (row["actual"], row["trials"]) == (6.0, 3)
+
+
 def test_a_forecast_of_what_has_not_run_has_nothing_beside_it(tmp_path: Path) -> None:
     (row,) = predicted_and_spent(frame([], tmp_path), predicted()).to_dict("records")
     assert row["trials"] == 0

@@ -35,7 +35,7 @@ def test_the_best_so_far_never_falls_and_stopped_trials_cost_time(tmp_path: Path
         stopped(trial(proposal=2, validation=0.99, after=3)),
         trial(proposal=3, validation=0.95, after=4),
     ]
-    history = search_history(frame(trials, tmp_path))
+    history = search_history(search_configs(frame(trials, tmp_path)))
     assert history["configs"].tolist() == [1, 2, 3, 4]
     assert history["best"].tolist() == [0.90, 0.90, 0.90, 0.95]
     assert history["accuracy"].isna().tolist() == [False, False, True, False]
@@ -43,7 +43,7 @@ def test_the_best_so_far_never_falls_and_stopped_trials_cost_time(tmp_path: Path
 
 
 def test_each_cell_has_its_own_history(sample: Run) -> None:
-    history = search_history(sample.trials)
+    history = search_history(search_configs(sample.trials))
     assert history.groupby(["student", "arm"])["configs"].max().tolist() == [6] * 12
 
 
@@ -71,7 +71,7 @@ def test_losses_keep_their_names(tmp_path: Path) -> None:
 
 def test_a_run_without_trials_has_empty_curves(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path, []))
-    assert search_history(run.trials).empty
+    assert search_history(search_configs(run.trials)).empty
     assert learning_curves(run.trials, run.epochs).empty
     assert named_losses(run.trials, run.epochs).empty
 
@@ -102,5 +102,5 @@ def test_a_search_over_the_student_is_one_search(tmp_path: Path) -> None:
     sizes = ("resnet8-w2", "resnet8-w4", "resnet14-w4")
     trials = [trial(proposal=n, student=student) for n, student in enumerate(sizes)]
     varied = [replace(one, point={"student.width": "2"}) for one in trials]
-    history = search_history(searched_together(frame([*varied, trial(arm="kd")], tmp_path)))
+    history = search_history(search_configs(searched_together(frame([*varied, trial(arm="kd")], tmp_path))))
     assert history.groupby("student")["configs"].max().to_dict() == {"resnet8-w2 to resnet14-w4": 3, "resnet8-w4": 1}

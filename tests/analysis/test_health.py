@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from harness.analysis.agreement import agreements
+from harness.analysis.configs import search_configs
 from harness.analysis.confirmed import confirmed_rows, teachers
 from harness.analysis.health import Check, health
 from harness.analysis.published import below_published
@@ -23,7 +24,7 @@ SEEDS = {100: 0.9, 101: 0.91, 102: 0.93}
 
 def checks(trials: list[TrialRecord], tmp: Path, edges: pd.DataFrame = NONE, dead: pd.DataFrame = NONE) -> list[Check]:
     rows = frame(trials, tmp)
-    return health(rows, confirmed_rows(rows), teachers(rows), edges, dead, [])
+    return health(rows, search_configs(rows), confirmed_rows(rows), teachers(rows), edges, dead, [])
 
 
 def warnings(found: list[Check]) -> str:

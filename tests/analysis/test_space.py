@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from harness.analysis.configs import search_configs
 from harness.analysis.importance import LEAST, importances
 from harness.analysis.searched_space import Field, fields, placed
 from harness.analysis.space_warnings import dead_parts, optima_at_edges
@@ -50,7 +51,7 @@ def peak(rate: float, alpha: float, taps: Any) -> float:
 
 
 def places(trials: list[TrialRecord], tmp_path: Path) -> pd.DataFrame:
-    return placed(frame(trials, tmp_path, DECLARED), DECLARED)
+    return placed(search_configs(frame(trials, tmp_path, DECLARED)), DECLARED)
 
 
 def test_a_study_s_own_space_stands_over_its_arms() -> None:
@@ -69,7 +70,7 @@ def test_a_share_is_taken_in_the_logarithm_where_that_is_searched() -> None:
 def test_a_config_is_placed_by_how_many_of_its_search_it_beat(tmp_path: Path) -> None:
     trials = [trial(proposal=n, validation=v, after=n) for n, v in enumerate((0.8, 0.9, 0.7))]
     lost = diverged(trial(proposal=3, after=3))
-    table = placed(frame([*trials, lost], tmp_path, DECLARED), DECLARED)
+    table = placed(search_configs(frame([*trials, lost], tmp_path, DECLARED)), DECLARED)
     assert table["path"].unique().tolist() == ["training.learning_rate"]
     assert sorted(table["better"].tolist()) == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert table.loc[table["config_id"] == lost.config_id, "better"].tolist() == [0.0]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.configs import searched_configs
 from harness.analysis.cost import failures
 from harness.analysis.stopped import BUDGET, RUNG, given_up
 from harness.record import TrialRecord
@@ -16,7 +17,8 @@ TWO_SEEDS = {**STUDY, "search": {"replicates": 2}}
 
 def rows(trials: list[TrialRecord], folder: Path, study: dict[str, Any] | None = None) -> list[list[object]]:
     """Epoch, configs, epochs trained and not trained, and the reason."""
-    table = given_up(frame(trials, folder, study))
+    found = frame(trials, folder, study)
+    table = given_up(found, searched_configs(found))
     return table[["epoch", "configs", "trained", "saved", "why"]].to_numpy().tolist()
 
 

@@ -25,9 +25,15 @@ def test_a_column_s_sum_does_not_depend_on_the_others(count: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_two_linear_layers_are_one(channels: int) -> None:
-    inner, outer, rows = torch.randn(5, channels), torch.randn(3, 5), torch.randn(6, channels)
-    torch.testing.assert_close(F.linear(rows, composed(outer, inner)), F.linear(F.linear(rows, inner), outer))
+def test_two_linear_layers_are_one_and_in_a_stack_the_same(channels: int) -> None:
+    torch.manual_seed(0)
+    inner, outer, rows = torch.randn(6, 64, channels), torch.randn(6, 32, 64), torch.randn(6, channels)
+    both = composed(outer, inner)
+    for number in range(6):
+        own = slice(number, number + 1)
+        assert torch.equal(both[own], composed(outer[own], inner[own]))
+        one_by_one = F.linear(F.linear(rows, inner[number]), outer[number])
+        torch.testing.assert_close(F.linear(rows, both[number]), one_by_one, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("positions", [1, 9])

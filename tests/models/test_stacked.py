@@ -16,7 +16,6 @@ from harness.models.architecture import Architecture
 from harness.models.layers import Pointwise
 from harness.models.resnet import ResNet
 from harness.models.stacked import Stacked, can_stack
-from harness.models.stacked_layers import BandedConvolution
 from tests.contract.unions import ARCHITECTURES, smallest
 
 CLASSES = 10
@@ -152,26 +151,6 @@ def test_what_a_teacher_s_estimator_says_does_not_depend_on_an_image_s_place(cha
     said = squeeze({"a": maps})[0]
     for places in (1, 5, 11):
         assert torch.equal(squeeze({"a": maps.roll(places, 0)})[0], said.roll(places, 0))
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [1, 3])
-@pytest.mark.parametrize("across", [2, 5, 8])
-def test_a_banded_product_is_the_convolution(stride: int, kernel: int, across: int) -> None:
-    images = torch.randn(3, 2, 4, across, across, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(2, 5, 4, kernel, kernel, dtype=torch.float64, requires_grad=True)
-    banded = BandedConvolution.apply(images, weight, stride, kernel // 2)
-    plain = torch.stack(
-        [F.conv2d(images[:, one], weight[one], stride=stride, padding=kernel // 2) for one in range(2)], dim=1
-    )
-    torch.testing.assert_close(banded, plain)
-    towards = torch.randn_like(plain)
-    for ours, theirs in zip(
-        torch.autograd.grad(banded, (images, weight), towards),
-        torch.autograd.grad(plain, (images, weight), towards),
-        strict=True,
-    ):
-        torch.testing.assert_close(ours, theirs)
 
 
 def test_no_number_in_one_member_reaches_another() -> None:

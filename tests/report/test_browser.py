@@ -152,7 +152,7 @@ def test_a_click_on_a_mark_selects_and_the_address_remembers(browser: webdriver.
     address = browser.current_url
     browser.get("about:blank")
     browser.get(address)
-    assert browser.execute_script(CHOSEN) == chosen
+    WebDriverWait(browser, 20).until(lambda seen: seen.execute_script(CHOSEN) == chosen)
 
 
 def test_the_page_is_used_by_the_keyboard_alone(page: webdriver.Chrome) -> None:

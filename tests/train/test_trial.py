@@ -128,6 +128,9 @@ def test_fitnet_learns_the_hint_first_and_the_classes_after_it(workshop: Worksho
 def test_a_schedule_that_leaves_an_epoch_without_a_loss_is_refused() -> None:
     with pytest.raises(ValidationError, match="every loss of fitnet has the weight 0 in epoch 1; nothing"):
         small_trial(FitNet().at("weights.hint", 0))
+    only_hints = FitNet().at("weights.cross_entropy", 0).at("weights.softened_kl", 0)
+    with pytest.raises(ValidationError, match=r"every loss of fitnet has the weight 0 in epoch \d+; nothing"):
+        small_trial(only_hints, training__epochs=4)
     assert small_trial(DKD(cross_entropy=0)).weights_in(0)["other_classes"] > 0
     assert small_trial(FitNet(), training__epochs=1).weights_in(0)["cross_entropy"] == 1
 

@@ -41,7 +41,7 @@ def anytime_panels(found: Findings) -> Iterator[Panel]:
 
 def history_panels(found: Findings) -> Iterator[Panel]:
     """Config by config per student, over configs or over training time."""
-    rows = search_history(found.together, found.searched_together).dropna(subset="best")
+    rows = search_history(found.searched_together).dropna(subset="best")
     is_better = rows.groupby([*CELL], dropna=False)["best"].diff().fillna(1.0) > 0
     is_last = ~rows.duplicated(CELL, keep="last")
     rows = rows[is_better | is_last | rows["config_id"].isin(found.shown["config_id"])]
@@ -71,7 +71,7 @@ def coordinate_panels(found: Findings) -> Iterator[Panel]:
     for pair in pairs(searched):
         configs = of_pair(searched, pair)
         for arm in arms_in_order(configs):
-            of = coordinates(found.together, configs=configs[configs["arm"] == arm])
+            of = coordinates(configs[configs["arm"] == arm])
             if of:
                 title = f"{arm} · {pair_title(pair)}" if several else arm
                 note = f"{counted(of.left_out, 'config')} of the worse half not shown." if of.left_out else ""

@@ -15,11 +15,10 @@ from harness.analysis.agreement import LOW, Agreement
 from harness.analysis.cells import CELL
 from harness.analysis.cost import origins
 from harness.analysis.published import below_published
+from harness.analysis.space_warnings import LEAST
 from harness.analysis.wording import counted, duration, listed, percent
 
 _MOST = 4
-_LARGE = 10
-"""Configs that a search needs before the edges of its space are judged."""
 """Names in a sentence."""
 
 
@@ -108,7 +107,7 @@ def _edges(edges: pd.DataFrame, searched: pd.DataFrame) -> Iterator[Check]:
             "warning",
             f"The best configs lie at the edge of what was searched, so better may lie beyond: {listed(named)}{more}.",
         )
-    elif len(searched) and searched.groupby(CELL, dropna=False).size().max() >= _LARGE:
+    elif len(searched) and searched.groupby(CELL, dropna=False).size().max() >= 2 * LEAST:
         yield Check("good", "No optimum lies at the edge of its search space, where a search had 10 configs or more.")
 
 

@@ -75,11 +75,11 @@ def _configs(trials: pd.DataFrame, own: npt.NDArray[np.int64]) -> pd.DataFrame:
 def _candidates(
     trials: pd.DataFrame, own: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The rows of the trials whose config has a stopped one, or fewer than replicates, and each one's config: in most
-    runs there are none."""
+    """The rows of the trials whose config has a stopped one, or fewer than replicates, and each one's config, whatever
+    its data and length; in most runs there are none."""
     rows = np.flatnonzero(trials["purpose"] == "search")
     proposal, replicates = (trials[name].to_numpy()[rows] for name in ("proposal", "replicates"))
     config = numbered(pd.DataFrame({"own": own, "proposal": proposal}), ["own", "proposal"])
     stopped = np.bincount(config, (trials["status"] == "stopped").to_numpy()[rows])
     chosen = (stopped[config] > 0) | (np.bincount(config)[config] < replicates)
-    return rows[chosen], np.asarray(pd.factorize(config[chosen])[0])
+    return rows[chosen], numbered(trials.iloc[rows[chosen]], ["study", *CELL, "config_id", "proposal"])

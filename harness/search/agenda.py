@@ -197,6 +197,11 @@ class Agenda:
         """Whether nothing waits and nothing runs."""
         return not (self._waiting or self._solitary or self._running)
 
+    @property
+    def pending(self) -> int:
+        """How many trials wait or run; one that runs alone may count twice."""
+        return len(self._waiting) + len(self._solitary) + len(self._running)
+
     def drain(self) -> None:
         """Lets nothing new begin; the runner closes what runs, which leaves it at its checkpoint."""
         self.is_draining = True

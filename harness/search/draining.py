@@ -2,6 +2,8 @@
 
 first    the agenda drains: runners hand out nothing more and close what runs, which keeps its checkpoint
 second   KeyboardInterrupt at once, as after `GRACE` seconds of an epoch that does not end
+
+While Ray starts, both are held back.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ own loses workers: Tune ends idle ones, and those that start once another is the
 from __future__ import annotations
 
 import logging
-import pickle
 import shutil
 import socket
 import tempfile
@@ -26,7 +25,7 @@ from typing import Any
 
 import ray
 from filelock import FileLock
-from ray import tune
+from ray import cloudpickle, tune
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_put
 from ray.tune.search import Searcher
@@ -84,7 +83,7 @@ class RayRunner:
     def run(self, agenda: Agenda) -> None:
         """Runs until the agenda is finished; raises what the agenda raises, and stops a Ray of its own in any case.
 
-        Raises `MissingError` where no cluster answers.
+        Raises `MissingError` where no cluster answers or no worker starts.
         """
         if agenda.is_finished:
             return
@@ -267,21 +266,18 @@ class _Worker(tune.Trainable):
         """When it said that it has no pack; None while it has one, and before it has said anything."""
 
     def step(self) -> dict[str, Any]:
-        pack: Pack | None = None
-        news = []
         if _internal_kv_get(_place(_DRAIN)):
             self._bench.clear()
-            pack = ()
-        elif self._free_since is None:
+            return {"news": [], "wants_work": False, "done": True}
+        if self._free_since is None:
             news = self._bench.work(SLICE)
             self._free_since = time.monotonic() if self._bench.is_free else None
-            return {"news": news, "is_free": self._bench.is_free, "done": False}
-        else:
-            pack = self._ordered(self._free_since)
+            return {"news": news, "wants_work": self._bench.is_free, "done": False}
+        pack = self._ordered(self._free_since)
         if pack:
             self._bench.begin(pack)
             self._free_since = None
-        return {"news": news, "is_free": False, "done": pack == ()}
+        return {"news": [], "wants_work": False, "done": pack == ()}
 
     def _ordered(self, since: float) -> Pack | None:
         """The pack that lies there for it, none where it is to end; None where nothing has come within a slice."""
@@ -291,7 +287,7 @@ class _Worker(tune.Trainable):
                 return None
             time.sleep(min(max((time.monotonic() - since) / 20, LOOKS[0]), LOOKS[1]))
         _internal_kv_del(place)
-        pack: Pack = pickle.loads(message)
+        pack: Pack = cloudpickle.loads(message)
         return pack
 
     def cleanup(self) -> None:
@@ -325,16 +321,19 @@ class _Source(Searcher):
         return {} if self.crew.joins(trial_id) else None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        self.crew.hear(trial_id, result.pop("news"), result["is_free"])
+        self.crew.hear(trial_id, result.pop("news"), result["wants_work"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         holders = self.holders.pop(trial_id, ())
+        with suppress(Exception):  # a cluster that is gone
+            _internal_kv_del(_place(trial_id))
         if not error:
             self.crew.left(trial_id)
             return
         if self.far:
-            for holder in holders:
-                self.far.depot.release(holder)
+            with suppress(Exception):  # the same
+                for holder in holders:
+                    self.far.depot.release(holder)
         self.crew.lost(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
@@ -356,12 +355,21 @@ class _Orders(tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         crew = self.source.crew
-        if crew.agenda.is_draining and not self.is_told:
-            self.is_told = True
-            _internal_kv_put(_place(_DRAIN), b"yes")
-        for worker, pack in crew.orders():
-            self.source.holders[worker] = tuple(one.id for one in pack)
-            _internal_kv_put(_place(worker), pickle.dumps(pack))
+        try:
+            if crew.agenda.is_draining and not self.is_told:
+                self.is_told = True
+                _internal_kv_put(_place(_DRAIN), b"yes")
+            for worker, pack in crew.orders():
+                self.source.holders[worker] = tuple(one.id for one in pack)
+                _internal_kv_put(_place(worker), cloudpickle.dumps(pack))  # type: ignore[no-untyped-call]
+        except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
+            gone = MissingError(f"Ray no longer answers ({error}); the same command goes on where this run stopped")
+            crew.stopped_by = crew.stopped_by or gone
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """What Tune knows of a worker's end: of a traceback, or of what Ray says in many lines, the last one."""
+        said = str(trial.get_error() or "").strip().splitlines()
+        self.source.crew.cause = said[-1].strip() if said else ""
 
 
 class _End(tune.Stopper):

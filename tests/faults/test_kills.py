@@ -69,8 +69,7 @@ def test_killed_workers_cost_no_trial(tmp_path: Path) -> None:
     """What they had goes on from its checkpoint, in other processes, whether they worked or waited."""
     with started(command(tmp_path, "ray", "--workers", "2")) as process:
         wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
-        victims = workers(process.pid)
-        assert len(victims) == 2
+        victims = wait_for(lambda: both if len(both := workers(process.pid)) == 2 else None)
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
         wait_for(lambda: set(workers(process.pid)) - set(victims))

@@ -389,7 +389,7 @@ def _packed(plan: Plan, data_root: Path, cluster: Cluster | None) -> Plan:
 
     from harness.study.forecast import corners
     from harness.train.packing import most_in_a_pack
-    from harness.train.pilot import PilotError, fly, hungriest, rehearsal, trials_a_device
+    from harness.train.pilot import PilotError, busy_share, fly, hungriest, rehearsal, trials_a_device
 
     if cluster:
         raise UserError("gpus_per_trial: auto measures on this machine; with --address give it as a number")
@@ -398,12 +398,13 @@ def _packed(plan: Plan, data_root: Path, cluster: Cluster | None) -> Plan:
     try:
         with rehearsal(data_root, device) as workshop:
             pilot = fly(hungry, workshop, min(resources.pack, most_in_a_pack(hungry, device.type)))
+            busy = busy_share(hungry, pilot, workshop)
     except PilotError as error:
         raise PilotError(f"{error}, or give `resources.gpus_per_trial` as a number") from error
     memory = torch.cuda.get_device_properties(device).total_memory
     cores = int(cpu_count()) // (resources.cpus_per_trial * torch.cuda.device_count())
-    together = trials_a_device(memory, pilot.peak_bytes, cores)
-    took = f"{pilot.peak_bytes / 2**20:,.0f} MiB and {pilot.step_seconds * 1e3:.3g} ms a step"
+    together = trials_a_device(memory, pilot.peak_bytes, cores, busy)
+    took = f"{pilot.peak_bytes / 2**20:,.0f} MiB, {pilot.step_seconds * 1e3:.3g} ms a step, {busy:.0%} of it at work"
     what = f"packs of {pilot.together}" if pilot.together > 1 else "trials"
     Console().print(Text(f"pilot: {took}; {together} {what} share a GPU"))
     share = {"gpus_per_trial": math.floor(1e4 / together) / 1e4}  # Ray counts in ten-thousandths

@@ -58,7 +58,6 @@ def searched_configs(trials: pd.DataFrame) -> Searched:
     is_done = (searched["status"] == "completed") & (searched["epochs_done"] == searched["epochs"])
     keys = ["study", *CELL, "config_id", *COMPARABLE[1:]]
     number = numbered(searched, ["study", *CELL, *COMPARABLE[1:], "config_id"])
-    last = searched[[*keys, "method", "proposal", "replicates", "point"]].iloc[_last_of_each(number)]
     value = searched["validation_accuracy"].astype(float).where(is_done)
     columns = {
         "value": value,
@@ -68,7 +67,13 @@ def searched_configs(trials: pd.DataFrame) -> Searched:
     by = pd.DataFrame(columns).groupby(number, sort=True)
     sums, counts = by[["value", "train_seconds", "device_seconds"]].sum(), by["value"].count()
     most = by[["params", "macs", "finished_at"]].max()
-    table = last.set_axis(sums.index).assign(
+    last = _last_of_each(number)
+    ends = most.assign(config_id=searched["config_id"].to_numpy()[last])
+    in_order = np.asarray(
+        ends.sort_values(["finished_at"] if ends["finished_at"].is_unique else ["finished_at", "config_id"]).index
+    )
+    labelled = searched[[*keys, "method", "proposal", "replicates", "point"]].iloc[last[in_order]]
+    table = labelled.set_axis(in_order).assign(
         **{str(name): most[name] for name in most},
         accuracy=by["value"].mean(),
         sd=by["value"].std(),
@@ -81,9 +86,7 @@ def searched_configs(trials: pd.DataFrame) -> Searched:
     table["teacher"] = table["teacher"].astype("object").where(table["teacher"].notna(), None)
     replicates = table[["replicates", "ended"]].max(axis=1).astype(int)
     table = table.assign(replicates=replicates, is_whole=table["n"] == replicates, evidence="validation")
-    order = ["finished_at"] if table["finished_at"].is_unique else ["finished_at", "config_id"]
-    configs = table[_COLUMNS].sort_values(order)
-    return Searched(configs.reset_index(drop=True), np.argsort(configs.index.to_numpy())[number])
+    return Searched(table[_COLUMNS].reset_index(drop=True), np.argsort(in_order)[number])
 
 
 def _last_of_each(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

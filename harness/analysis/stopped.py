@@ -39,10 +39,9 @@ def _configs(trials: pd.DataFrame, own: npt.NDArray[np.int64]) -> pd.DataFrame:
     kept = [*search, "config_id", "proposal", "method", "params", "epochs", "replicates"]
     rows, config = _candidates(trials, own)
     searched = trials[[*kept, "status", "stopped_because", "epochs_done"]].iloc[rows]
-    is_over = np.zeros(0, dtype=bool)
-    if len(rows):
-        number = numbered(trials, search)
-        is_over = np.isin(number[rows], number[(trials["purpose"] == "confirmation").to_numpy()])
+    confirmed = trials.loc[trials["purpose"] == "confirmation", search].drop_duplicates()
+    number = numbered(pd.concat([searched[search], confirmed]), search)
+    is_over = np.isin(number[: len(rows)], number[len(rows) :])
     searched = searched.assign(
         is_over=is_over,
         is_stopped=searched["status"] == "stopped",

@@ -49,13 +49,14 @@ def register(found: Findings) -> dict[str, object]:
         {
             "id": config,
             "group": group_key(trials[0]["dataset"], trials[0]["student"]),
-            "cells": [_packed(cell) for cell in _cells(trials, searched.get(config), confirmed.get(config))],
-            "point": _point(trials[0]["point"]),
+            "cells": [_packed(cell) for cell in _cells(trials, point, searched.get(config), confirmed.get(config))],
+            "point": point,
             "trials": [_trial(trial) for trial in trials],
             "curves": [curves[trial["trial_id"]] for trial in trials if trial["trial_id"] in curves],
             "command": reproduce(trials[0]["trial_id"]),
         }
         for config, trials in members.items()
+        for point in [_point(trials[0]["point"])]
     ]
     return {"columns": COLUMNS, "configs": configs}
 
@@ -73,7 +74,9 @@ def register_json(found: Findings) -> str:
     return json.dumps(register(found), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _cells(trials: Sequence[Trial], searched: Trial | None, confirmed: Trial | None) -> list[Cell]:
+def _cells(
+    trials: Sequence[Trial], point: Sequence[tuple[str, str]], searched: Trial | None, confirmed: Trial | None
+) -> list[Cell]:
     first = trials[0]
     has_value = searched is not None and searched["n"] > 0
     whole = [one["train_seconds"] for one in trials if one["status"] == "completed"]
@@ -93,7 +96,7 @@ def _cells(trials: Sequence[Trial], searched: Trial | None, confirmed: Trial | N
         amount(count(first["params"]), first["params"]),
         amount(count(first["macs"]), first["macs"]),
         amount(duration(fmean(whole)), fmean(whole)) if whole else Cell(""),
-        text("; ".join(f"{name} = {value}" for name, value in _point(first["point"]))),
+        text("; ".join(f"{name} = {value}" for name, value in point)),
     ]
 
 

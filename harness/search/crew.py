@@ -38,10 +38,6 @@ News = EpochRecord | Account | Refusal
 Told = TypeVar("Told")
 
 
-def _refused(item: Refusal) -> TrialRecord:
-    return failed(item.assignment, item.error, started=now())
-
-
 class Crew:
     """The workers of one run, by name, and what each has to do."""
 
@@ -168,3 +164,7 @@ class Crew:
             to(what)
         except Exception as error:
             self.stopped_by = self.stopped_by or error
+
+
+def _refused(item: Refusal) -> TrialRecord:
+    return failed(item.assignment, item.error, started=now())

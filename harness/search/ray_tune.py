@@ -355,11 +355,12 @@ class _Orders(tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         crew = self.source.crew
+        orders = list(crew.orders())
         try:
             if crew.agenda.is_draining and not self.is_told:
                 self.is_told = True
                 _internal_kv_put(_place(_DRAIN), b"yes")
-            for worker, pack in crew.orders():
+            for worker, pack in orders:
                 self.source.holders[worker] = tuple(one.id for one in pack)
                 _internal_kv_put(_place(worker), cloudpickle.dumps(pack))  # type: ignore[no-untyped-call]
         except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:

@@ -177,7 +177,8 @@ class Resources(Spec):
     cpus_per_trial: int = Field(default=1, ge=1, le=1024)
     """Threads; another number rounds differently, so it is part of what makes a trial repeatable."""
     gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = 0.0
-    """A share of a GPU, or `auto`: as many trials share one as a pilot finds that its memory holds."""
+    """A share of a GPU, or `auto`: as many trials share one as a pilot finds that its memory holds and its steps leave
+    idle."""
 
     pack: int = Field(default=32, ge=1, le=1024)
     """Trials of one shape that train in lockstep as one vectorised step, at most; 1 trains each by itself, which

@@ -6,6 +6,7 @@ away; nothing of it is a record.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -115,9 +116,29 @@ def _completed(account: Account) -> Account:
     return account
 
 
-def trials_a_device(memory: int, peak: int, cores: int) -> int:
-    """How many trials share a device: as many as its memory holds, and as there are cores to feed them; at least one.
+def busy_share(spec: TrialSpec, pilot: Pilot, workshop: Workshop) -> float:
+    """The share of a step for which a pilot's trials keep their device at work; raises `PilotError` as `fly` does."""
+    half = spec.training.batch_size // 2
+    if not half:
+        return 1.0
+    flown = fly(spec.with_values({"training.batch_size": half}), workshop, pilot.together)
+    return growing_share(pilot.step_seconds, flown.step_seconds)
 
-    `memory` and `peak` are bytes, `cores` those that the device's trials have, in units of what a trial takes.
+
+def growing_share(whole: float, half: float) -> float:
+    """What of a step's time grows with its images, 0 to 1, from a step's seconds and those of one of half its images.
+
+    The rest is what starts its operations, during which a device waits.
     """
-    return max(1, min(int(FULL * memory) // max(1, peak), cores))
+    return min(1.0, max(0.0, 2 * (whole - half) / whole))
+
+
+def trials_a_device(memory: int, peak: int, cores: int, busy: float) -> int:
+    """How many trials share a device: as many as its memory holds, as there are cores to feed them, and as keep it at
+    work without a pause; at least one.
+
+    `memory` and `peak` are bytes, `cores` those that the device's trials have, in units of what a trial takes; for the
+    share `busy` of a step, one of them keeps it at work.
+    """
+    of_time = math.ceil(1 / busy) if busy > 1 / max(1, cores) else cores
+    return max(1, min(int(FULL * memory) // max(1, peak), cores, of_time))

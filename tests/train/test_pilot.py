@@ -12,7 +12,7 @@ from harness.distill.ksan import KSAN
 from harness.source import MissingError
 from harness.store.parquet import now
 from harness.train.account import Account, Assignment, carry_out_pack, failed
-from harness.train.pilot import fly, hungriest, rehearsal, trials_a_device
+from harness.train.pilot import busy_share, fly, growing_share, hungriest, rehearsal, trials_a_device
 from harness.train.workshop import Workshop
 from tests.train.small import CPU, small_trial
 
@@ -20,18 +20,35 @@ GIB = 2**30
 
 
 @pytest.mark.parametrize(
-    ("memory", "peak", "cores", "expected"),
+    ("memory", "peak", "cores", "busy", "expected"),
     [
-        (80 * GIB, 2 * GIB, 16, 16),  # as many as there are cores to feed them
-        (80 * GIB, 10 * GIB, 16, 7),  # a tenth is left free
-        (80 * GIB, 79 * GIB, 16, 1),
-        (80 * GIB, 200 * GIB, 16, 1),  # it fits nowhere, and the trial itself will say so
-        (80 * GIB, 0, 3, 3),
-        (80 * GIB, 10 * GIB, 0, 1),
+        (80 * GIB, 2 * GIB, 16, 0.01, 16),  # as many as there are cores to feed them
+        (80 * GIB, 10 * GIB, 16, 0.01, 7),  # a tenth is left free
+        (80 * GIB, 79 * GIB, 16, 0.01, 1),
+        (80 * GIB, 200 * GIB, 16, 0.01, 1),  # it fits nowhere, and the trial itself will say so
+        (80 * GIB, 0, 3, 0.0, 3),
+        (80 * GIB, 10 * GIB, 0, 0.0, 1),
+        (80 * GIB, 1 * GIB, 16, 1.0, 1),  # it never waits
+        (80 * GIB, 1 * GIB, 16, 0.3, 4),  # four leave it no pause
     ],
 )
-def test_as_many_share_a_device_as_memory_and_cores_allow(memory: int, peak: int, cores: int, expected: int) -> None:
-    assert trials_a_device(memory, peak, cores) == expected
+def test_as_many_share_a_device_as_memory_cores_and_its_pauses_allow(
+    memory: int, peak: int, cores: int, busy: float, expected: int
+) -> None:
+    assert trials_a_device(memory, peak, cores, busy) == expected
+
+
+@pytest.mark.parametrize(
+    ("whole", "half", "expected"),
+    [(4.0, 2.0, 1.0), (4.0, 3.5, 0.25), (4.0, 4.0, 0.0), (4.0, 4.5, 0.0), (4.0, 1.0, 1.0)],
+)
+def test_a_device_works_for_what_grows_with_the_images(whole: float, half: float, expected: float) -> None:
+    assert growing_share(whole, half) == expected
+
+
+def test_how_long_it_works_is_measured_on_a_step_of_half_the_images(workshop: Workshop) -> None:
+    spec = small_trial(KD(), data__train=400, data__validation=64)
+    assert 0 <= busy_share(spec, fly(spec, workshop), workshop) <= 1
 
 
 def test_the_hungriest_trial_flies() -> None:

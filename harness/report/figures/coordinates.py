@@ -14,20 +14,27 @@ from harness.analysis.coordinates import Axis, Coordinates
 from harness.report.canvas import canvas
 from harness.report.palette import GRADES, NEUTRAL, plain
 
+CLOSE = 4
+"""Axes of which more stand too close for their names beside each other."""
+ROW = 30
+"""Pixels of a row of names."""
+
 
 def parallel_coordinates(of: Coordinates) -> go.Figure:
     """Every searched field an axis; the last is how far below the best config of its student each lies."""
-    figure = canvas(height=300)
+    count = len(of.axes)
+    rows = min(3, -(-count // CLOSE))
+    figure = canvas(height=300 + ROW * (rows - 1))
     for grade, members in enumerate(_graded(of)):
         _lines(figure, of, members, grade)
     # All at once: added one by one they take a second a figure, for Plotly checks those that are there each time.
-    lines = [_line(place) for place in range(len(of.axes))]
-    figure.update_layout(
-        shapes=lines, annotations=[text for place, axis in enumerate(of.axes) for text in _texts(axis, place)]
-    )
-    figure.update_xaxes(visible=False, range=[-0.12, len(of.axes) - 1 + 0.5])
+    lines = [_line(place) for place in range(count)]
+    names = [_heading(axis, place, count, place % rows) for place, axis in enumerate(of.axes)]
+    ticks = [text for place, axis in enumerate(of.axes) for text in _ticks(axis, place)]
+    figure.update_layout(shapes=lines, annotations=[*names, *ticks])
+    figure.update_xaxes(visible=False, range=[-0.12, count - 1 + 0.5])
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
-    figure.update_layout(margin={"t": 44})
+    figure.update_layout(margin={"t": 44 + ROW * (rows - 1)})
     figure.update_layout(hovermode="closest", meta={"lines": True})
     return figure
 
@@ -65,26 +72,30 @@ def _line(place: int) -> dict[str, object]:
     return {"type": "line", **ends, "line": {"color": NEUTRAL, "width": 1}, "layer": "below"}
 
 
-def _texts(axis: Axis, place: int) -> Iterator[dict[str, object]]:
-    """An axis's name above it, and its ticks."""
-    yield {
+def _heading(axis: Axis, place: int, count: int, row: int) -> dict[str, object]:
+    """An axis's name above it, in one of some rows, from all but the lowest of which a line leads to it."""
+    side, shift = {0: ("left", -8), count - 1: ("right", 24)}.get(place, ("center", 0))
+    leader = {"showarrow": True, "ax": shift, "ay": -ROW * row, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": NEUTRAL}
+    return {
         "x": place,
         "y": 1.06,
         "yref": "y",
         "yanchor": "bottom",
-        "xanchor": "left" if place == 0 else "center",
-        "xshift": -8 if place == 0 else 0,
+        "xanchor": side,
         "text": _name(axis),
-        "align": "left" if place == 0 else "center",
-        "showarrow": False,
+        "align": side,
         "font": {"size": 11},
+        **(leader if row else {"showarrow": False, "xshift": shift}),
     }
+
+
+def _ticks(axis: Axis, place: int) -> Iterator[dict[str, object]]:
     for at, words in axis.ticks:
         where = {"x": place, "y": at, "xanchor": "left", "xshift": 5}
         yield {**where, "text": plain(words), "showarrow": False, "font": {"size": 10}}
 
 
 def _name(axis: Axis) -> str:
-    """The last two parts of a dotted path, below each other."""
-    parts = axis.path.split(".")
+    """The last two parts of a dotted path, below each other; so are the words of what is no path."""
+    parts = axis.path.replace(" below ", " below.").split(".")
     return "<br>".join(plain(part.replace("_", " ")) for part in parts[-2:])

@@ -46,6 +46,7 @@ app = typer.Typer(
 RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed",  # a thousand characters, of what is mended anyway
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray runs workers at nice 15 otherwise
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial

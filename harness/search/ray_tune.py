@@ -157,15 +157,22 @@ class RayRunner:
 
 
 def _start(scratch: Path, workers: int, threads: int) -> None:
-    """A Ray of this run's own."""
-    ray.init(
-        address="local",  # whatever RAY_ADDRESS says
-        num_cpus=workers * threads,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-        _temp_dir=str(scratch),
-    )
+    """A Ray of this run's own; raises `MissingError` where it does not start."""
+    try:
+        ray.init(
+            address="local",  # whatever RAY_ADDRESS says
+            num_cpus=workers * threads,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            _temp_dir=str(scratch),
+        )
+    except Exception as error:  # Ray raises no narrower one where its processes died or took too long
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MissingError(
+            f"Ray did not start on this machine ({reason}); run the same command again when it is less busy, or with "
+            "`--runner inline`, which starts no processes"
+        ) from error
 
 
 def _connect(cluster: Cluster) -> None:
@@ -368,9 +375,12 @@ class _Orders(tune.Callback):
             crew.stopped_by = crew.stopped_by or gone
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """What Tune knows of a worker's end: of a traceback, or of what Ray says in many lines, the last one."""
-        said = str(trial.get_error() or "").strip().splitlines()
-        self.source.crew.cause = said[-1].strip() if said else ""
+        """What Tune wrote of a worker's end: of a traceback, or of what Ray says in many lines, the last one."""
+        if not trial.error_file:
+            return
+        with suppress(OSError):
+            said = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            self.source.crew.cause = said[-1].strip() if said else ""
 
 
 class _End(tune.Stopper):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import ray
 
 from harness.search.agenda import Agenda
 from harness.search.bench import WorkerSettings
 from harness.search.crew import Crew
-from harness.search.ray_tune import RayRunner
+from harness.search.ray_tune import RayRunner, _Orders, _Source
+from harness.source import MissingError
 from harness.store.parquet import Store
 from harness.study.plan import plan
 from harness.train.account import Places
@@ -48,3 +51,23 @@ def test_what_tune_is_told_of_workers(tmp_path: Path) -> None:
     crew.agenda.workers = 3
     told = RayRunner(settings, 3, 0.0)._tuner(crew, tmp_path, None)._local_tuner._tune_config
     assert (told.num_samples, told.max_concurrent_trials) == (-1, 3)
+
+
+def test_a_ray_that_does_not_start_is_told_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def times_out(**options: object) -> None:
+        raise Exception("The current node timed out during startup.\nMore of it.")  # as Ray raises it
+
+    monkeypatch.setattr(ray, "init", times_out)
+    settings = WorkerSettings(tmp_path, tmp_path, Places(tmp_path, tmp_path), "cpu", 1, 0)
+    with pytest.raises(MissingError, match=r"\(The current node timed out during startup\.\).*--runner inline"):
+        RayRunner(settings, 1, 0.0).run(Agenda(plan(study()), Store(tmp_path)))
+
+
+def test_what_a_worker_died_of_is_the_last_line_that_tune_wrote(tmp_path: Path) -> None:
+    crew = Crew(Agenda(plan(study()), Store(tmp_path)))
+    (tmp_path / "error.txt").write_text("Failure # 1\nTraceback …\nRuntimeError: no device\n\n", encoding="utf-8")
+    orders = _Orders(_Source(crew, None))
+    orders.on_trial_error(1, [], SimpleNamespace(error_file=None))
+    assert crew.cause == ""
+    orders.on_trial_error(1, [], SimpleNamespace(error_file=str(tmp_path / "error.txt")))
+    assert crew.cause == "RuntimeError: no device"

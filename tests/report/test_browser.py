@@ -93,14 +93,23 @@ def test_a_filter_keeps_the_rows_with_its_words(page: webdriver.Chrome) -> None:
     assert "1 of 12 rows" in section.text
 
 
+BEGINNINGS = {"CSV": "rank", "LaTeX": r"\begin", "Markdown": "|"}
+
+
 def copied(page: webdriver.Chrome, form: str) -> str:
     """What a copy button of the confirmed table puts into the clipboard, by pasting it."""
     page.find_element(By.XPATH, f"//section[@id='confirmed']//button[text()='{form}']").click()
     page.execute_script("document.body.append(Object.assign(document.createElement('textarea'), {id: 'paste'}))")
     area = page.find_element(By.ID, "paste")
-    area.send_keys(Keys.CONTROL, "v")
-    WebDriverWait(page, 10).until(lambda _: area.get_property("value"))
-    text = str(area.get_property("value"))
+
+    def pasted(_: webdriver.Chrome) -> str | None:
+        """What the clipboard holds, once it is of the form: a browser fills it when it comes to it."""
+        area.clear()
+        area.send_keys(Keys.CONTROL, "v")
+        text = str(area.get_property("value"))
+        return text if text.startswith(BEGINNINGS[form]) else None
+
+    text = WebDriverWait(page, 10).until(pasted)
     page.execute_script("document.getElementById('paste').remove()")
     return text
 

@@ -458,8 +458,8 @@ def _runner(
         make_repeatable(resources.cpus_per_trial)
         keep_freed_memory()
         return InlineRunner(Workshop(data_root, cache, torch.device(device), answers_budget=budget), places)
-    from harness.search.bench import WorkerSettings
     from harness.search.ray_tune import RayRunner
+    from harness.search.workbench import WorkerSettings
 
     settings = WorkerSettings(data_root, cache, places, device, resources.cpus_per_trial, budget)
     return RayRunner(settings, workers, resources.share if device == "cuda" else 0.0, at)

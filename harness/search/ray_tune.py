@@ -1,7 +1,7 @@
 """The Ray runner: Ray Tune for processes, placement and lost workers. The only file that imports ray.
 
     driver   Agenda ◄─ Crew ◄─ _Source (Tune's Searcher) ◄─ what workers did
-    worker   _Worker (Tune's Trainable): a bench on which it carries out packs, in slices of half a second
+    worker   _Worker (Tune's Trainable): a workbench on which it carries out packs, in slices of half a second
     cluster  an actor beside the driver serves its files (see `depot.py`) to nodes that do not share them
 
 A trial of Tune's is a worker, from its start to the end of the run: Tune sees neither trials nor numbers of ours. Packs
@@ -32,11 +32,11 @@ from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.search.agenda import Agenda, Pack
-from harness.search.bench import Bench, Far, WorkerSettings
 from harness.search.crew import Crew
 from harness.search.depot import FilesOnDisk
 from harness.search.draining import interrupts_deferred
 from harness.search.node import Supply, below
+from harness.search.workbench import Far, Workbench, WorkerSettings
 from harness.source import MissingError
 from harness.study.plan import Plan
 
@@ -268,21 +268,21 @@ class _Worker(tune.Trainable):
 
     def setup(self, config: dict[str, Any], settings: WorkerSettings | None = None, far: Far | None = None) -> None:
         assert settings is not None
-        self._bench = Bench(settings, far)
+        self._workbench = Workbench(settings, far)
         self._free_since: float | None = None
         """When it said that it has no pack; None while it has one, and before it has said anything."""
 
     def step(self) -> dict[str, Any]:
         if _internal_kv_get(_place(_DRAIN)):
-            self._bench.clear()
+            self._workbench.clear()
             return {"news": [], "wants_work": False, "done": True}
         if self._free_since is None:
-            news = self._bench.work(SLICE)
-            self._free_since = time.monotonic() if self._bench.is_free else None
-            return {"news": news, "wants_work": self._bench.is_free, "done": False}
+            news = self._workbench.work(SLICE)
+            self._free_since = time.monotonic() if self._workbench.is_free else None
+            return {"news": news, "wants_work": self._workbench.is_free, "done": False}
         pack = self._ordered(self._free_since)
         if pack:
-            self._bench.begin(pack)
+            self._workbench.begin(pack)
             self._free_since = None
         return {"news": [], "wants_work": False, "done": pack == ()}
 
@@ -298,8 +298,8 @@ class _Worker(tune.Trainable):
         return pack
 
     def cleanup(self) -> None:
-        """Clears the bench, whose pack keeps its checkpoint."""
-        self._bench.clear()
+        """Clears the workbench, whose pack keeps its checkpoint."""
+        self._workbench.clear()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep themselves."""

@@ -10,9 +10,9 @@ import pytest
 import ray
 
 from harness.search.agenda import Agenda
-from harness.search.bench import WorkerSettings
 from harness.search.crew import Crew
 from harness.search.ray_tune import RayRunner, _Orders, _Source
+from harness.search.workbench import WorkerSettings
 from harness.source import MissingError
 from harness.store.parquet import Store
 from harness.study.plan import plan

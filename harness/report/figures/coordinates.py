@@ -7,6 +7,7 @@ cannot tell which line was clicked.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 
 import plotly.graph_objects as go
 
@@ -96,6 +97,6 @@ def _ticks(axis: Axis, place: int) -> Iterator[dict[str, object]]:
 
 
 def _name(axis: Axis) -> str:
-    """The last two parts of a dotted path, below each other; so are the words of what is no path."""
-    parts = axis.path.replace(" below ", " below.").split(".")
-    return "<br>".join(plain(part.replace("_", " ")) for part in parts[-2:])
+    """The last two parts of a dotted path, below each other, or the words of what is no path."""
+    parts = axis.path.split(".")[-2:] if "." in axis.path else wrap(axis.path, 14)
+    return "<br>".join(plain(part.replace("_", " ")) for part in parts)

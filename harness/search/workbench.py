@@ -1,4 +1,4 @@
-"""A worker's bench: what one process carries packs out with, in slices, on the driver's machine or on a node."""
+"""A worker's workbench: what one process carries packs out with, in slices, on the driver's machine or on a node."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Far:
     supplies: dict[str, Supply]
 
 
-class Bench:
+class Workbench:
     """A process's workshop, which stays from pack to pack, and the pack on it."""
 
     def __init__(self, settings: WorkerSettings, far: Far | None) -> None:

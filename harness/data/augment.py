@@ -31,9 +31,9 @@ class Views:
 
     @classmethod
     def stacked(cls, members: Sequence[Views]) -> Views:
-        """Several epochs' views side by side, (n, members)."""
+        """Several epochs' views, (members, n)."""
         rows = ((one.dy, one.dx, one.mirrored) for one in members)
-        return cls(*(torch.stack(same, dim=1) for same in zip(*rows, strict=True)))
+        return cls(*(torch.stack(same) for same in zip(*rows, strict=True)))
 
 
 def random_views(count: int, shift: int, flip: bool, generator: torch.Generator) -> Views:

@@ -1,11 +1,10 @@
 """Stacked networks: several networks of one shape, computed as one, each with weights of its own.
 
-    images (B·N, c, h, w), the member fastest ──► the network's own code ──► logits (B·N, classes)
+    images (N·B, c, h, w), a member's side by side ──► the network's own code ──► logits (N·B, classes)
 
-Image b of member n stands at b·N + n, so that (B·N, c, h, w) and (B, N·c, h, w) are the same memory: a
-convolution becomes a grouped one, batch normalisation stays itself, a linear layer becomes N products in
-one call. What has no weights treats every image by itself and need not know. Small networks are slow for
-their many small operations; N of them take as many operations as one.
+Image b of member n stands at n·B + b. What has no weights treats every image by itself and need not know; what has
+them is one of `stacked_layers.py`. Small networks are slow for their many small operations; N of them take as many
+operations as one.
 
 No member's arithmetic depends on how many others there are: the same network gives the same numbers, bit
 for bit, in every stack (on a CPU; tests/models/test_stacked.py holds it to that).

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.models.batch_invariant import LANES, REGISTER, MemberProducts, evenly
+from harness.models.batch_invariant import ROW, evenly, member_products
 from harness.models.layers import Pointwise
 
 
 class StackedConv2d(nn.Module):
-    """N convolutions: (B·N, c, h, w) → (B·N, c', h', w'); weight (N, c', c / groups, k, k)."""
+    """N convolutions: (N·B, c, h, w) → (N·B, c', h', w'); weight (N, c', c / groups, k, k)."""
 
     def __init__(self, layer: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -23,117 +23,83 @@ class StackedConv2d(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The member's own convolution for each image."""
-        members, width, channels, kernel, _ = self.weight.shape
-        stacked = images.reshape(-1, members, *images.shape[1:])
-        in_groups = self.groups > 1 or not (channels % LANES or width % LANES or kernel == 1)
-        if in_groups:
-            convolved = self._grouped(stacked)
-        elif images.shape[-1] <= NARROW:
-            convolved = BandedConvolution.apply(stacked, self.weight, self.stride, self.padding)
-        else:
-            convolved = self._as_product(stacked)
-        if self.bias is not None:
-            convolved = convolved + self.bias[:, :, None, None]
-        return convolved.flatten(0, 1)
+        if images.device.type != "cpu":
+            return self._grouped(images)
+        images, weight = _as_autocast(images, self.weight)
+        settings = self.stride, self.padding, self.groups
+        convolved: Tensor = MemberConvolution.apply(images.float(), weight.float(), self.bias, *settings)
+        return convolved.to(images.dtype)
 
-    def _grouped(self, stacked: Tensor) -> Tensor:
-        members, width = self.weight.shape[:2]
-        weight, groups = self.weight.flatten(0, 1), members * self.groups
-        images = stacked.flatten(1, 2)
-        is_lonely = groups == 1 and images.device.type == "cpu"
-        if is_lonely:  # a library has other kernels for one group, which round otherwise
-            weight, images, groups = torch.cat([weight, weight]), torch.cat([images, images], dim=1), 2
-        convolved = F.conv2d(images, weight, None, self.stride, self.padding, groups=groups)
-        unfolded: Tensor = convolved.unflatten(1, (-1, width))
-        return unfolded[:, :1].contiguous() if is_lonely else unfolded
-
-    def _as_product(self, stacked: Tensor) -> Tensor:
-        """One product of matrices a member, of the patches under the kernel."""
-        batch, members, _, *high_across = stacked.shape
-        width, kernel = self.weight.shape[1], self.weight.shape[3]
-        high, across = ((size + 2 * self.padding - kernel) // self.stride + 1 for size in high_across)
-        patches = F.unfold(stacked.flatten(0, 1), kernel, padding=self.padding, stride=self.stride)
-        columns = patches.view(batch, members, -1, high * across).permute(1, 2, 0, 3).flatten(2)
-        product = torch.bmm(self.weight.flatten(2), columns).view(members, width, batch, high, across)
-        return product.permute(2, 0, 1, 3, 4).contiguous()
+    def _grouped(self, images: Tensor) -> Tensor:
+        members = len(self.weight)
+        beside = images.unflatten(0, (members, -1)).transpose(0, 1).flatten(1, 2)
+        weight, bias, groups = self.weight.flatten(0, 1), self.bias, members * self.groups
+        bias = None if bias is None else bias.flatten()
+        convolved = F.conv2d(beside, weight, bias, self.stride, self.padding, groups=groups)
+        return convolved.unflatten(1, (members, -1)).transpose(0, 1).flatten(0, 1)
 
 
-NARROW = 8
-"""Pixels across up to which a convolution of few channels is a banded product (measured, see benchmarks/LOG.md)."""
-
-
-class BandedConvolution(torch.autograd.Function):
-    """N convolutions of narrow images as one product of matrices a member.
-
-    A row of the product is k whole rows of the image, so that its columns are copied in long runs; the kernel
-    becomes a banded matrix, (c·k·w) × (c'·w'), most of it zeros. On 8 pixels that is less than three times the
-    arithmetic of the convolution, at several times the speed that grouped convolutions of few channels have.
-    """
+class MemberConvolution(torch.autograd.Function):
+    """N convolutions on a CPU, by `kernels.convolve`."""
 
     @staticmethod
-    def forward(ctx, images: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:  # type: ignore[no-untyped-def]
-        """(B, N, c, h, w), (N, c', c, k, k) → (B, N, c', h', w')."""
-        batch, members, channels, _, across = images.shape
-        width, kernel = weight.shape[1], weight.shape[3]
-        which, into = _bands(across, kernel, stride, padding, images.device)
-        rows = F.pad(images, (0, 0, padding, padding)).contiguous()
-        down, wide = (rows.shape[3] - kernel) // stride + 1, into.shape[1]
-        strides = rows.stride()
-        columns = rows.as_strided(
-            (members, batch, down, channels, kernel * across),
-            (strides[1], strides[0], stride * strides[3], strides[2], 1),
-        ).reshape(members, batch * down, channels * kernel * across)
-        banded = F.pad(weight, (0, 1))[..., which].view(*weight.shape[:4], across, wide)
-        banded = banded.permute(0, 2, 3, 4, 1, 5).reshape(members, columns.shape[2], width * wide)
-        product = torch.bmm(columns, banded)  # in bfloat16 under autocast, and then so is all that flows back
-        ctx.save_for_backward(columns.to(product.dtype), banded.to(product.dtype), into)
-        ctx.shapes = images.shape, weight.shape, stride, padding, down, wide
-        product = product.view(members, batch, down, width, wide)
-        return product.permute(1, 0, 3, 2, 4).contiguous()
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, images: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, groups: int
+    ) -> Tensor:
+        """(N·B, c, h, w), (N, c', c / groups, k, k), (N, c') → (N·B, c', h', w')."""
+        from harness.models.kernels import convolve
+
+        members, width, own, kernel, _ = weight.shape
+        maps = _maps(images, members)
+        by_rows = weight.transpose(2, 3).reshape(members, width, kernel, own * kernel).contiguous()
+        down, wide = ((size + 2 * padding - kernel) // stride + 1 for size in images.shape[2:])
+        convolved = maps.new_empty(width, down, wide, *maps.shape[3:])
+        convolve(maps.numpy(), by_rows.numpy(), convolved.numpy(), stride, padding, groups)
+        if bias is not None:
+            convolved += bias.T[:, None, None, :, None]
+        ctx.save_for_backward(maps, weight)
+        ctx.settings = stride, padding, groups
+        return _images(convolved)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
-        columns, banded, into = ctx.saved_tensors
-        (batch, members, channels, high, across), weight_shape, stride, padding, down, wide = ctx.shapes
-        width, kernel = weight_shape[1], weight_shape[3]
-        of_product = gradient.permute(1, 0, 3, 2, 4).reshape(members, batch * down, width * wide)
-        of_images = of_weight = None
-        if ctx.needs_input_grad[1]:
-            of_banded = torch.bmm(columns.transpose(1, 2), of_product)
-            of_banded = of_banded.view(members, channels, kernel, across, width, wide).permute(0, 4, 1, 2, 3, 5)
-            padded = F.pad(of_banded.reshape(members, width, channels, kernel, across * wide), (0, 1))
-            of_weight = padded[..., into].sum(dim=-1)
+        from harness.models.kernels import convolve_back, convolve_weights
+
+        maps, weight = ctx.saved_tensors
+        members, width, own, kernel, _ = weight.shape
+        of_convolved = _maps(gradient, members)
+        of_images = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
-            of_columns = torch.bmm(of_product, banded.transpose(1, 2))
-            of_columns = of_columns.view(members, batch, down, channels, kernel, across).permute(1, 0, 3, 2, 4, 5)
-            of_rows = gradient.new_zeros(batch, members, channels, high + 2 * padding, across)
-            for row in range(kernel):
-                of_rows[:, :, :, row : row + stride * (down - 1) + 1 : stride] += of_columns[:, :, :, :, row]
-            of_images = of_rows[:, :, :, padding : padding + high]
-        return of_images, of_weight, None, None
+            groups = ctx.settings[2]
+            by_entries = weight.view(members, groups, width // groups, own, kernel, kernel).permute(0, 4, 1, 3, 5, 2)
+            by_entries = by_entries.reshape(members, kernel, -1, width // groups).contiguous()
+            of_maps = torch.empty_like(maps)
+            convolve_back(of_convolved.numpy(), by_entries.numpy(), of_maps.numpy(), *ctx.settings)
+            of_images = _images(of_maps)
+        if ctx.needs_input_grad[1]:
+            by_rows = weight.new_empty(members, width, kernel, own * kernel)
+            convolve_weights(maps.numpy(), of_convolved.numpy(), by_rows.numpy(), *ctx.settings)
+            of_weight = by_rows.view(members, width, kernel, own, kernel).transpose(2, 3)
+        if ctx.needs_input_grad[2]:
+            of_bias = of_convolved.permute(3, 0, 1, 2, 4).flatten(2).sum(dim=2)
+        return of_images, of_weight, of_bias, None, None, None
 
 
-@cache
-def _bands(across: int, kernel: int, stride: int, padding: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where a kernel's entries stand in its banded matrix of (w × w') places.
+def _maps(images: Tensor, members: int) -> Tensor:
+    """(N·B, c, h, w) → (c, h, w, N, B), the memory of `kernels`."""
+    return images.permute(1, 2, 3, 0).contiguous().unflatten(3, (members, -1))
 
-    For each place the entry that stands there, or `kernel` for none, (w·w',); and for each entry the places where
-    it stands, one an output pixel, or w·w' for none, (k, w').
+
+def _images(maps: Tensor) -> Tensor:
+    """(c, h, w, N, B) → (N·B, c, h, w), in that memory, where the sums that torch takes over pixels see whole registers
+    of one member's images; else in torch's usual one.
     """
-    wide = (across + 2 * padding - kernel) // stride + 1
-    which = torch.full((across, wide), kernel)
-    into = torch.full((kernel, wide), across * wide)
-    for pixel in range(wide):
-        for entry in range(kernel):
-            source = pixel * stride + entry - padding
-            if 0 <= source < across:
-                which[source, pixel] = entry
-                into[entry, pixel] = source * wide + pixel
-    return which.flatten().to(device), into.to(device)
+    images = maps.flatten(3).permute(3, 0, 1, 2)
+    return images.contiguous() if maps.shape[4] % ROW else images
 
 
 class StackedLinear(nn.Module):
-    """N linear layers: (B·N, …, d) → (B·N, …, d'); weight (N, d', d)."""
+    """N linear layers: (N·B, …, d) → (N·B, …, d'); weight (N, d', d)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -142,14 +108,20 @@ class StackedLinear(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """The member's own product for each row."""
         members, width, entering = self.weight.shape
-        between = features.shape[1:-1]
-        rows = features.reshape(-1, members, between.numel(), entering).transpose(1, 2)
-        weight, bias = self.weight, self.bias
-        kind = rows.device.type
-        if torch.is_autocast_enabled(kind):
-            rows, weight = (tensor.to(torch.get_autocast_dtype(kind)) for tensor in (rows, weight))
-        product: Tensor = MemberProducts.apply(rows.reshape(-1, members, entering), weight, bias)
-        return product.reshape(-1, between.numel(), members, width).transpose(1, 2).reshape(-1, *between, width)
+        rows, weight, bias = features.reshape(members, -1, entering), self.weight, self.bias
+        rows, weight = _as_autocast(rows, weight)
+        product = member_products(rows, weight.transpose(1, 2))
+        if bias is not None:
+            product = product + bias[:, None]
+        return product.view(*features.shape[:-1], width)
+
+
+def _as_autocast(*operands: Tensor) -> Sequence[Tensor]:
+    """In the type that a product is taken in."""
+    kind = operands[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return operands
+    return [operand.to(torch.get_autocast_dtype(kind)) for operand in operands]
 
 
 class Curve(nn.Module):
@@ -165,7 +137,7 @@ class Curve(nn.Module):
 
 
 class StackedBatchNorm(nn.Module):
-    """N batch normalisations in training: (B·N, c, …) → the same shape; every member by its own statistics."""
+    """N batch normalisations in training: (N·B, c, …) → the same shape; every member by its own statistics."""
 
     def __init__(
         self,
@@ -183,21 +155,52 @@ class StackedBatchNorm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Standardises each channel of each member over its images and positions."""
         self.num_batches_tracked += 1
-        channels = self.weight.numel()
-        stacked = features.reshape(-1, channels, *features.shape[2:])
-        mean, variance = self.running_mean.view(-1), self.running_var.view(-1)
-        weight, bias = self.weight.flatten(), self.bias.flatten()
-        # Without positions a register takes several channels, and those that fill none are rounded differently.
-        missing = -channels % REGISTER if stacked[0, 0].numel() == 1 else 0
-        if missing:
-            filled = F.pad(stacked.flatten(1), (0, missing))
-            mean, variance, weight, bias = (F.pad(tensor, (0, missing)) for tensor in (mean, variance, weight, bias))
-            normed = self._normed(filled, mean, variance, weight, bias)[:, :channels].contiguous()
-            self.running_mean.view(-1).copy_(mean[:channels])
-            self.running_var.view(-1).copy_(variance[:channels])
+        images = features.reshape(*features.shape[:2], 1, -1) if features.dim() != 4 else features
+        if features.device.type == "cpu":
+            normed, mean, variance = MemberNorm.apply(images.float(), self.weight, self.bias, self.eps)
+            count = images.numel() // self.weight.numel()
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+            normed = normed.to(features.dtype)
         else:
-            normed = self._normed(stacked, mean, variance, weight, bias)
-        return normed.view(features.shape)
+            normed = self._beside(images)
+        return normed.view(features.shape) if features.dim() != 4 else normed
 
-    def _normed(self, features: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return F.batch_norm(features, mean, variance, weight, bias, training=True, momentum=self.momentum, eps=self.eps)
+    def _beside(self, images: Tensor) -> Tensor:
+        members = len(self.weight)
+        beside = images.unflatten(0, (members, -1)).transpose(0, 1).flatten(1, 2)
+        statistics = self.running_mean.view(-1), self.running_var.view(-1)
+        weight, bias = self.weight.flatten(), self.bias.flatten()
+        normed = F.batch_norm(beside, *statistics, weight, bias, training=True, momentum=self.momentum, eps=self.eps)
+        return normed.unflatten(1, (members, -1)).transpose(0, 1).flatten(0, 1)
+
+
+class MemberNorm(torch.autograd.Function):
+    """N batch normalisations on a CPU, by `kernels.normalise`."""
+
+    @staticmethod
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, images: Tensor, weight: Tensor, bias: Tensor, epsilon: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(N·B, c, h, w), (N, c), (N, c) → the same shape, with means and biased variances, (N, c)."""
+        from harness.models.kernels import normalise
+
+        maps = _maps(images, len(weight))
+        normed, mean, variance = torch.empty_like(maps), torch.empty_like(weight), torch.empty_like(weight)
+        given, told = (maps, weight.detach(), bias.detach()), (normed, mean, variance)
+        normalise(*(tensor.numpy() for tensor in (*given, *told)), epsilon)
+        ctx.save_for_backward(maps, weight, mean, variance)
+        ctx.epsilon = epsilon
+        ctx.mark_non_differentiable(mean, variance)
+        return _images(normed), mean, variance
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor, *_: Tensor):  # type: ignore[no-untyped-def]
+        from harness.models.kernels import normalise_back
+
+        maps, weight, mean, variance = ctx.saved_tensors
+        of_normed = _maps(gradient, len(weight))
+        of_maps, of_weight, of_bias = torch.empty_like(maps), torch.empty_like(mean), torch.empty_like(mean)
+        given, found = (maps, of_normed, weight.detach(), mean, variance), (of_maps, of_weight, of_bias)
+        normalise_back(*(tensor.numpy() for tensor in (*given, *found)), ctx.epsilon)
+        return _images(of_maps), of_weight, of_bias, None

@@ -99,23 +99,25 @@ class Group:
         """The images of this group among those of the whole pack."""
         if len(self.rows) == members:
             return tensor
-        unfolded: Tensor = tensor.unflatten(0, (-1, members))
-        return unfolded[:, self.places].flatten(0, 1)
+        unfolded: Tensor = tensor.unflatten(0, (members, -1))
+        return unfolded[self.places].flatten(0, 1)
 
     def _losses(self, student: Features, targets: Targets, lesson: Lesson) -> Losses:
         """The losses of every member's images, (members, images)."""
         count = len(self.rows)
         if self.method.in_pack == "together":
             return {
-                name: loss.view(-1, count).T.contiguous()
+                name: loss.view(count, -1)
                 for name, loss in self.method.losses(student, targets, lesson, self._parts).items()
             }
         each = []
         for place in range(count):
-            # Rows that lie apart are multiplied with other rounding, so each member's are laid side by side.
-            features = student.each(lambda tensor: tensor[place::count].contiguous())  # noqa: B023 — used at once
-            of_member = {name: target[place::count].contiguous() for name, target in targets.items()}
-            own = Lesson(lesson.labels[place::count], lesson.indices[place::count], lesson.generator)
+            # What does not begin where a register does may be rounded otherwise, so that each member's is copied.
+            def mine(tensor: Tensor) -> Tensor:
+                return tensor.unflatten(0, (count, -1))[place].clone(memory_format=torch.contiguous_format)  # noqa: B023
+
+            features, of_member = student.each(mine), {name: mine(target) for name, target in targets.items()}
+            own = Lesson(mine(lesson.labels), mine(lesson.indices), lesson.generator)
             each.append(self.method.losses(features, of_member, own, Parts(self._pairing, nn.Identity())))
         return {name: torch.stack([losses[name] for losses in each]) for name in each[0]}
 
@@ -126,7 +128,7 @@ class Group:
         if self.adversary and self.rival:
             student = taught.student.each(Tensor.detach)
             losses = self.method.adversary_losses(student, taught.targets, taught.lesson, self._adversary_parts)
-            total = losses.view(-1, len(self.rows)).T.contiguous().mean(dim=1).sum()
+            total = losses.view(len(self.rows), -1).mean(dim=1).sum()
             self.adversary.take_gradients(torch.autograd.grad(total, self.adversary.leaves))
             self.rival.step()
 

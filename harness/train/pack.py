@@ -182,7 +182,7 @@ class _Pack:
         data, first, count = self.data, self.members[0].spec, len(self.members)
         orders = [torch.Generator().manual_seed(one.spec.seeds.stream("data", one.epoch)) for one in self.members]
         drawn = [data.drawn(order) for order in orders]
-        indices = torch.stack([of_member for of_member, _ in drawn], dim=1)
+        indices = torch.stack([of_member for of_member, _ in drawn])
         views = Views.stacked([of_member for _, of_member in drawn])
         size, steps = first.training.batch_size, data.batch_count(first.training.batch_size)
         rates = self._rates(steps)
@@ -191,7 +191,7 @@ class _Pack:
             group.begin_epoch([self.members[row].epoch for row in group.rows])
         for step in range(steps):
             part = slice(step * size, (step + 1) * size)
-            batch = data.batch(indices[part].flatten(), views[part].each(Tensor.flatten))
+            batch = data.batch(indices[:, part].flatten(), views.each(lambda tensor: tensor[:, part].flatten()))  # noqa: B023
             with precision(first, self.device):
                 said = self._tapped(batch.images)
             said = said.each(Tensor.float)

@@ -33,12 +33,12 @@ def members(build: object, count: int = 5) -> list[nn.Module]:
 
 
 def together(images: Sequence[Tensor]) -> Tensor:
-    """Batches (B, …) as a stack takes them, (B·N, …)."""
-    return torch.stack(list(images), dim=1).flatten(0, 1)
+    """Batches (B, …) as a stack takes them, (N·B, …)."""
+    return torch.cat(list(images))
 
 
 def apart(answers: Tensor, count: int) -> list[Tensor]:
-    return list(answers.unflatten(0, (-1, count)).unbind(1))
+    return list(answers.unflatten(0, (count, -1)))
 
 
 def a_step(stack: Stacked, images: Sequence[Tensor]) -> list[Tensor]:
@@ -90,8 +90,8 @@ def gradients(networks: Sequence[nn.Module], given: object) -> list[Tensor]:
     stack = Stacked(networks)
     said = stack.network(given)
     said = torch.cat(said, dim=1) if isinstance(said, list) else said
-    weights = torch.randn(len(said) // stack.count, 1, said.shape[1], generator=torch.Generator().manual_seed(1))
-    found = torch.autograd.grad((said.unflatten(0, (-1, stack.count)) * weights).sum(), stack.leaves)
+    weights = torch.randn(len(said) // stack.count, said.shape[1], generator=torch.Generator().manual_seed(1))
+    found = torch.autograd.grad((said.unflatten(0, (stack.count, -1)) * weights).sum(), stack.leaves)
     return [apart(said.detach(), stack.count)[0], *(leaf[0] for leaf in found)]
 
 

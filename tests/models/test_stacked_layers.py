@@ -2,53 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from harness.models.stacked_layers import BandedConvolution, StackedConv2d
+from harness.models.layers import Pointwise
+from harness.models.stacked import Stacked
+
+Learnt = list[Tensor]
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [1, 3])
-@pytest.mark.parametrize("across", [2, 5, 8])
-def test_a_banded_product_is_the_convolution(stride: int, kernel: int, across: int) -> None:
-    images = torch.randn(3, 2, 4, across, across, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(2, 5, 4, kernel, kernel, dtype=torch.float64, requires_grad=True)
-    banded = BandedConvolution.apply(images, weight, stride, kernel // 2)
-    plain = torch.stack(
-        [F.conv2d(images[:, one], weight[one], stride=stride, padding=kernel // 2) for one in range(2)], dim=1
-    )
-    torch.testing.assert_close(banded, plain)
-    towards = torch.randn_like(plain)
-    for ours, theirs in zip(
-        torch.autograd.grad(banded, (images, weight), towards),
-        torch.autograd.grad(plain, (images, weight), towards),
-        strict=True,
-    ):
-        torch.testing.assert_close(ours, theirs)
+def learnt(layers: Sequence[nn.Module], images: Sequence[Tensor]) -> Learnt:
+    """What stacked layers say, their inputs' gradients and their weights', with the member first."""
+    stack, given = Stacked(layers), torch.cat(list(images)).requires_grad_()
+    said = stack.network(given)
+    found = torch.autograd.grad(said, [given, *stack.leaves], said.detach().cos())
+    return [one.detach().unflatten(0, (len(layers), -1)) for one in (said, found[0])] + list(found[1:])
+
+
+def learnt_exactly(layer: nn.Module, images: Tensor) -> Learnt:
+    """The same of a layer by itself, in double precision."""
+    exact, given = layer.train().double(), images.double().requires_grad_()
+    said = exact(given)
+    return [said.detach(), *torch.autograd.grad(said, [given, *exact.parameters()], said.detach().cos())]
+
+
+def drawn(build: Callable[[], nn.Module], shape: tuple[int, ...], count: int = 3) -> tuple[list[nn.Module], Learnt]:
+    torch.manual_seed(0)
+    return [build() for _ in range(count)], [torch.randn(shape) for _ in range(count)]
+
+
+def holds(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
+    """Members' numbers are their own layer's, and those of the first do not depend on the others."""
+    layers, images = drawn(build, shape)
+    whole = learnt(layers, images)
+    for count in (1, 2):
+        assert all(torch.equal(a[0], b[0]) for a, b in zip(learnt(layers[:count], images[:count]), whole, strict=True))
+    for row, (layer, own) in enumerate(zip(layers, images, strict=True)):
+        for ours, exact in zip(whole, learnt_exactly(layer, own), strict=True):
+            size = float(exact.abs().max())
+            torch.testing.assert_close(ours[row].double(), exact, rtol=1e-5, atol=1e-5 * max(1.0, size))
 
 
 @pytest.mark.parametrize("batch", [2, 13, 64])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("widths", [(8, 8), (8, 16), (16, 16), (16, 32), (24, 24), (24, 48), (32, 32)])
-def test_a_convolution_by_itself_is_rounded_as_in_company(widths: tuple[int, int], stride: int, batch: int) -> None:
-    """Also by processors whose library has other kernels for one group than for several."""
-    entering, leaving = widths
-    layer = nn.Conv2d(entering, leaving, 3, stride, 1, bias=False)
-    drawn = torch.Generator().manual_seed(0)
-    weights = torch.randn(3, leaving, entering, 3, 3, generator=drawn)
-    images = torch.randn(batch, 3, entering, 8, 8, generator=drawn)
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize(("across", "widths"), [(1, (8, 8)), (2, (4, 5)), (5, (3, 9)), (8, (1, 4)), (14, (8, 16))])
+def test_a_convolution(across: int, widths: tuple[int, int], kernel: int, stride: int, batch: int) -> None:
+    padding = kernel // 2
+    holds(lambda: nn.Conv2d(*widths, kernel, stride, padding, bias=False), (batch, widths[0], across, across))
 
-    def first(count: int) -> list[Tensor]:
-        """What the first of so many members says and learns."""
-        weight, given = weights[:count].clone().requires_grad_(), images[:, :count].contiguous().requires_grad_()
-        said = StackedConv2d(layer, weight, None)(given.flatten(0, 1)).unflatten(0, (batch, count))
-        towards = said.detach().cos()
-        of_weight, of_images = torch.autograd.grad(said, (weight, given), towards)
-        return [said[:, 0].detach(), of_weight[0], of_images[:, 0]]
 
-    alone = first(1)
-    for count in (2, 3):
-        assert all(torch.equal(a, b) for a, b in zip(alone, first(count), strict=True))
+@pytest.mark.parametrize("batch", [2, 64])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.Conv2d(6, 12, 3, 2, 1, groups=3),
+        lambda: nn.Conv2d(6, 6, 3, 1, 1, groups=6, bias=False),
+        lambda: nn.Conv2d(6, 4, 3, 1, 0),
+        lambda: nn.Conv2d(6, 4, 2, 2, 0),
+        lambda: nn.Conv2d(6, 4, 3, 3, 2),
+        lambda: nn.Conv2d(6, 4, 1, 1, 1),
+        lambda: Pointwise(6, 9, 2),
+    ],
+)
+@pytest.mark.parametrize("shape", [(7, 7), (4, 9)])
+def test_a_convolution_in_groups_or_with_a_bias_or_unusual_steps(
+    shape: tuple[int, int], build: Callable[[], nn.Module], batch: int
+) -> None:
+    holds(build, (batch, 6, *shape))
+
+
+@pytest.mark.parametrize("batch", [2, 13, 64])
+@pytest.mark.parametrize(("build", "shape"), [(nn.BatchNorm2d, (3, 5, 4)), (nn.BatchNorm2d, (8, 1, 1)), (nn.BatchNorm1d, (7,))])
+def test_a_normalisation(build: Callable[[int], nn.Module], shape: tuple[int, ...], batch: int) -> None:
+    holds(lambda: build(shape[0]), (batch, *shape))
+
+
+@pytest.mark.parametrize("batch", [2, 64])
+def test_a_normalisation_keeps_what_its_members_would(batch: int) -> None:
+    layers, images = drawn(lambda: nn.BatchNorm2d(4, momentum=0.3), (batch, 4, 3, 3))
+    stack = Stacked(layers)
+    for _ in range(2):
+        stack.network(torch.cat([5 + 2 * one for one in images]))
+    for row, (layer, own) in enumerate(zip(layers, images, strict=True)):
+        for _ in range(2):
+            layer.train()(5 + 2 * own)
+        for name, value in stack.state(row).items():
+            torch.testing.assert_close(value, layer.state_dict()[name])
+
+
+@pytest.mark.parametrize("batch", [2, 13, 64])
+@pytest.mark.parametrize("widths", [(10, 1), (1, 7), (4, 16), (3, 5)])
+def test_a_linear_layer(widths: tuple[int, int], batch: int) -> None:
+    holds(lambda: nn.Linear(*widths), (batch, widths[0]))

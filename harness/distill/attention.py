@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from harness.distill.losses import cross_entropy
 from harness.distill.method import CollapsedError, Pairing, Pretraining, TeacherPart
 from harness.models.batch_invariant import at_positions, composed
+from harness.models.batch_last import laid_as, laid_usually, summed_over_positions
 from harness.models.pairing import Taps
 from harness.models.taps import Features, Shape
 from harness.spec import Spec
@@ -51,7 +52,7 @@ class Attention(Spec):
 
 
 class Estimator(nn.Module):
-    """One tap's estimator: maps (n, c, positions) and g (n, d) → squeezed descriptor (n, c')."""
+    """One tap's estimator: maps (n, c, h, w) and g (n, d) → squeezed descriptor (n, c')."""
 
     def __init__(self, channels: int, settings: Attention) -> None:
         super().__init__()
@@ -62,23 +63,24 @@ class Estimator(nn.Module):
         self.settings = settings
 
     def attention(self, maps: Tensor, steer: Tensor, transform: nn.Linear | None) -> Tensor:
-        """M (n, positions), which sums to 1; `steer` is what g adds everywhere, (n, c')."""
+        """M (n, 1, h, w), which sums to 1; `steer` is what g adds everywhere, (n, c')."""
         # hidden(transform(x) + steer), without the transformed maps
         weight = self.hidden.weight if transform is None else composed(self.hidden.weight, transform.weight)
-        hidden = F.relu(at_positions(maps, weight) + self.hidden(steer)[..., None])
-        return at_positions(hidden, self.score.weight).squeeze(1).softmax(dim=1)
+        hidden = F.relu(at_positions(maps, weight) + laid_as(self.hidden(steer)[..., None, None], maps))
+        scores = laid_usually(at_positions(hidden, self.score.weight))
+        return laid_as(scores.flatten(1).softmax(dim=1).view(scores.shape), maps)
 
     def forward(self, maps: Tensor, g: Tensor, transform: nn.Linear | None = None) -> Tensor:
         """The squeezed descriptor v, (n, c'), of maps in c' channels or such that `transform` brings them there."""
         steer = self.steer(g)
         attention = self.attention(maps, steer, transform)
-        squeezed = (maps * attention[:, None]).sum(dim=2)
+        squeezed = summed_over_positions(maps * attention)
         # Once they are weighed, since M sums to 1: of the sum instead of everywhere.
         if transform is not None:
             squeezed = transform(squeezed)
         if self.settings.pooled == "hatted":
             squeezed = squeezed + steer
-        return squeezed if self.settings.aggregate == "sum" else squeezed / attention.shape[1]
+        return squeezed if self.settings.aggregate == "sum" else squeezed / attention[0].numel()
 
 
 class Squeeze(nn.Module):
@@ -98,7 +100,7 @@ class Squeeze(nn.Module):
         """Maps by tap, (n, c, h, w) → squeezed descriptors in the taps' order, (n, c') each."""
         g = self.describe(maps[self.taps[-1]].mean(dim=(2, 3)))  # the mean of a 1×1 convolution
         triples = zip_longest(self.taps, self.estimators, self.transform)
-        return [estimator(maps[tap].flatten(2), g, transform) for tap, estimator, transform in triples]
+        return [estimator(maps[tap], g, transform) for tap, estimator, transform in triples]
 
 
 class TeacherAttention(TeacherPart):

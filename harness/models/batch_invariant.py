@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from harness.models.batch_last import convolved
+
 LANES = 8
 """Channels that grouped convolutions take at once on a CPU: other counts run several times slower, and round
 differently in stacks of different size."""
@@ -27,37 +29,61 @@ ROW = 64
 operation, which do not fill its registers, differently from all others, and which those are depends on the stack."""
 
 
-def member_products(rows: Tensor, matrices: Tensor) -> Tensor:
-    """Each member's rows times its own matrix: (N, rows, d), (N, d, d') → (N, rows, d')."""
-    rows = rows.contiguous()
-    missing = [LANES - 1 if size == 1 else 0 for size in matrices.shape[1:]]
-    if not any(missing):
-        return torch.bmm(rows, matrices)
+def member_products(rows: Tensor, weight: Tensor) -> Tensor:
+    """Each member's rows times its own weight: (N, rows, d), (N, d', d) → (N, rows, d')."""
+    width, entering = weight.shape[1:]
+    if min(width, entering) > 1:
+        product: Tensor = _MemberProducts.apply(rows.contiguous(), weight)
+        return product
     # Products with a vector, whose sums would depend on the stack: zeros fill it up.
-    filled = F.pad(matrices, (0, missing[1], 0, missing[0]))
-    return torch.bmm(F.pad(rows, (0, missing[0])), filled)[..., : matrices.shape[2]].contiguous()
+    missing = [LANES - 1 if size == 1 else 0 for size in (entering, width)]
+    filled = F.pad(weight, (0, missing[0], 0, missing[1]))
+    return member_products(F.pad(rows, (0, missing[0])), filled)[..., :width].contiguous()
+
+
+class _MemberProducts(torch.autograd.Function):
+    """Gives the weights' gradient as weights lie; torch's own would be turned, and copied."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, weight: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(rows, weight)
+        return torch.bmm(rows, weight.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
+        rows, weight = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        of_rows = torch.bmm(gradient, weight) if ctx.needs_input_grad[0] else None
+        of_weight = torch.bmm(gradient.transpose(1, 2), rows) if ctx.needs_input_grad[1] else None
+        return of_rows, of_weight
 
 
 def at_positions(maps: Tensor, weight: Tensor) -> Tensor:
-    """A linear layer at every position: maps (n, c, positions), its weight (c', c), or (N, c', c) in a stack → (n, c',
-    positions). Where the maps are the larger, a product an image reads and writes them as they lie; where the weight
-    is, positions are rows of one product.
+    """A linear layer at every position: maps (n, c, h, w), weight (c', c), or (N, c', c) in a stack → (n, c', h, w).
+
+    Where the maps are the larger, a product an image reads and writes them as they lie; where the weight is, positions
+    are rows of one product.
     """
-    positions, (width, channels) = maps.shape[2], weight.shape[-2:]
+    if weight.dim() == 3 and maps.device.type == "cpu":
+        return convolved(maps, weight[..., None, None])
+    flat = maps.flatten(2)
+    positions, (width, channels) = flat.shape[2], weight.shape[-2:]
     if positions * (width + channels) < width * channels:
-        rows = maps.transpose(1, 2).reshape(-1, channels)
+        rows = flat.transpose(1, 2).reshape(-1, channels)
         if weight.dim() == 2:
             product = F.linear(rows, weight)
         else:
-            product = member_products(rows.view(len(weight), -1, channels), weight.transpose(1, 2))
-        return product.view(-1, positions, width).transpose(1, 2).contiguous()
-    # Where an image's maps do not begin where a register does, they are rounded by where they begin.
-    filled = F.pad(maps, (0, -positions % LANES)) if positions % LANES else maps
-    if weight.dim() == 2:
-        each = weight.expand(len(maps), -1, -1)
+            product = member_products(rows.view(len(weight), -1, channels), weight)
+        found = product.view(-1, positions, width).transpose(1, 2).contiguous()
     else:
-        each = weight[:, None].expand(-1, len(maps) // len(weight), -1, -1).flatten(0, 1)
-    return torch.bmm(each, filled)[..., :positions]
+        # Where an image's maps do not begin where a register does, they are rounded by where they begin.
+        filled = F.pad(flat, (0, -positions % LANES)) if positions % LANES else flat
+        if weight.dim() == 2:
+            each = weight.expand(len(flat), -1, -1)
+        else:
+            each = weight[:, None].expand(-1, len(flat) // len(weight), -1, -1).flatten(0, 1)
+        found = torch.bmm(each, filled)[..., :positions]
+    return found.view(len(maps), width, *maps.shape[2:])
 
 
 def composed(outer: Tensor, inner: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 Maps = NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_MAPS, _WEIGHTS, _ROWS = "f4[:,:,:,:,::1]", "f4[:,:,:,::1]", "f4[:,:]"
+_MAPS, _WEIGHTS, _VECTORS, _ROWS = "f4[:,:,:,:,::1]", "f4[:,:,:,::1]", "f4[:,:,::1]", "f4[:,:]"
 
 
 def _compiled(*arguments: str, sums: bool = False) -> Callable[[Function], Function]:
@@ -61,8 +61,9 @@ def _entries(channels: int, kernel: int, high: int, stride: int, across: int, ba
 
 @_compiled()
 def _spread(maps: Maps, member: int, into: Maps, stride: int, padding: int, across: int) -> None:
-    """A member's maps with borders of zeros, each line's every `stride`-th pixel side by side: what an entry of a kernel
-    multiplies in a line of output is one run of memory.
+    """A member's maps with borders of zeros, each line's every `stride`-th pixel side by side.
+
+    What an entry of a kernel multiplies in a line of output is one run of memory then.
     """
     channels, high, wide, _, batch = maps.shape
     start = 0
@@ -169,7 +170,7 @@ def convolve(images: Maps, weight: Maps, into: Maps, stride: int, padding: int, 
 
 @_compiled(_MAPS, _WEIGHTS, _MAPS, "i8", "i8", "i8")
 def convolve_back(gradient: Maps, weight: Maps, into: Maps, stride: int, padding: int, groups: int) -> None:
-    """The images' gradient; weights (N, k, c · k, c'/groups): what one entry of a kernel hands back, beside each other."""
+    """The images' gradient; weights (N, k, c · k, c'/groups), what one entry of a kernel hands back side by side."""
     channels, high, across_image, members, batch = into.shape
     _, kernel, _, own = weight.shape
     width, down, wide = gradient.shape[:3]
@@ -223,9 +224,7 @@ def convolve_weights(images: Maps, gradient: Maps, into: Maps, stride: int, padd
 
 
 @_compiled(_MAPS, _ROWS, _ROWS, _MAPS, _ROWS, _ROWS, "f8", sums=True)
-def normalise(
-    maps: Maps, weight: Maps, bias: Maps, into: Maps, means: Maps, variances: Maps, epsilon: float
-) -> None:
+def normalise(maps: Maps, weight: Maps, bias: Maps, into: Maps, means: Maps, variances: Maps, epsilon: float) -> None:
     """Standardises each channel of each member over its images and pixels, and tells the (biased) statistics."""
     channels, high, wide, members, batch = maps.shape
     pixels = high * wide
@@ -292,3 +291,70 @@ def normalise_back(
                 to = into[channel, pixel // wide, pixel % wide, member]
                 for i in range(batch):
                     to[i] = (given[i] - centre - (row[i] - mean) * slope) * scale
+
+
+@_compiled(_VECTORS, _ROWS, _ROWS, _VECTORS, _ROWS, _ROWS, "f8")
+def normalise_vectors(
+    vectors: Maps, weight: Maps, bias: Maps, into: Maps, means: Maps, variances: Maps, epsilon: float
+) -> None:
+    """`normalise` for vectors, (members, images, channels)."""
+    members, batch, channels = vectors.shape
+    mean, scale = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    totals = np.empty(channels, np.float32)
+    for member in range(members):
+        own = vectors[member]
+        totals[:] = 0.0
+        for image in range(batch):
+            row = own[image]
+            for i in range(channels):
+                totals[i] += row[i]
+        for i in range(channels):
+            mean[i], totals[i] = totals[i] / np.float32(batch), 0.0
+        for image in range(batch):
+            row = own[image]
+            for i in range(channels):
+                totals[i] += (row[i] - mean[i]) * (row[i] - mean[i])
+        for i in range(channels):
+            variance = totals[i] / np.float32(batch)
+            means[member, i], variances[member, i] = mean[i], variance
+            scale[i], totals[i] = weight[member, i] / np.sqrt(variance + epsilon), bias[member, i]
+        for image in range(batch):
+            row, to = own[image], into[member, image]
+            for i in range(channels):
+                to[i] = (row[i] - mean[i]) * scale[i] + totals[i]
+
+
+@_compiled(_VECTORS, _VECTORS, _ROWS, _ROWS, _ROWS, _VECTORS, _ROWS, _ROWS, "f8")
+def normalise_vectors_back(
+    vectors: Maps,
+    gradient: Maps,
+    weight: Maps,
+    means: Maps,
+    variances: Maps,
+    into: Maps,
+    of_weight: Maps,
+    of_bias: Maps,
+    epsilon: float,
+) -> None:
+    """The gradients of what `normalise_vectors` was given."""
+    members, batch, channels = vectors.shape
+    mean, centre = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    slope, scale = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    for member in range(members):
+        own = vectors[member]
+        for i in range(channels):
+            mean[i], centre[i], slope[i] = means[member, i], 0.0, 0.0
+        for image in range(batch):
+            row, given = own[image], gradient[member, image]
+            for i in range(channels):
+                centre[i] += given[i]
+                slope[i] += given[i] * (row[i] - mean[i])
+        for i in range(channels):
+            inverse = 1.0 / np.sqrt(variances[member, i] + epsilon)
+            of_weight[member, i], of_bias[member, i] = slope[i] * inverse, centre[i]
+            scale[i], centre[i] = weight[member, i] * inverse, centre[i] / np.float32(batch)
+            slope[i] = slope[i] * inverse * inverse / batch
+        for image in range(batch):
+            row, given, to = own[image], gradient[member, image], into[member, image]
+            for i in range(channels):
+                to[i] = (given[i] - centre[i] - (row[i] - mean[i]) * slope[i]) * scale[i]

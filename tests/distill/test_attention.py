@@ -38,10 +38,10 @@ def batches(*counts: int) -> list[Features]:
 
 def test_attention_is_a_share_of_each_position() -> None:
     torch.manual_seed(0)
-    attention = Estimator(5, settings()).attention(torch.randn(3, 5, 16), torch.randn(3, 5), None)
-    assert attention.shape == (3, 16)
+    attention = Estimator(5, settings()).attention(torch.randn(3, 5, 4, 4), torch.randn(3, 5), None)
+    assert attention.shape == (3, 1, 4, 4)
     assert float(attention.detach().min()) > 0
-    assert attention.sum(dim=1).tolist() == pytest.approx([1.0] * 3)
+    assert attention.sum(dim=(1, 2, 3)).tolist() == pytest.approx([1.0] * 3)
 
 
 @pytest.mark.parametrize("transform", [None, nn.Linear(2, 5, bias=False)], ids=["own channels", "transformed"])
@@ -53,11 +53,12 @@ def test_a_descriptor_is_what_the_paper_prints_position_by_position(
     """L̂ = transform(map) + steer(g), scores = score(ReLU(hidden(L̂))), v = Σ softmax(scores) · (L̂ or L)."""
     torch.manual_seed(0)
     estimator = Estimator(5, settings(pooled=pooled, aggregate=aggregate))
-    maps, g = torch.randn(3, transform.in_features if transform else 5, 16), torch.randn(3, 7)
+    maps, g = torch.randn(3, transform.in_features if transform else 5, 4, 4), torch.randn(3, 7)
     by_hand = torch.zeros(3, 5)
     for image in range(3):
         steer = estimator.steer(g[image])
-        local = [transform(maps[image, :, at]) if transform else maps[image, :, at] for at in range(16)]
+        places = maps[image].flatten(1).unbind(1)
+        local = [transform(place) if transform else place for place in places]
         scores = torch.cat([estimator.score(estimator.hidden(one + steer).relu()) for one in local])
         for share, one in zip(scores.softmax(dim=0), local, strict=True):
             by_hand[image] += share * (one + (steer if pooled == "hatted" else 0))
@@ -68,16 +69,16 @@ def test_a_descriptor_is_what_the_paper_prints_position_by_position(
 def test_equal_positions_share_attention_equally() -> None:
     torch.manual_seed(0)
     estimator = Estimator(5, settings(pooled="plain"))
-    maps, g = torch.randn(2, 5, 1).expand(2, 5, 9), torch.randn(2, 7)
+    maps, g = torch.randn(2, 5, 1, 1).expand(2, 5, 3, 3), torch.randn(2, 7)
     assert estimator.attention(maps, estimator.steer(g), None).flatten().tolist() == pytest.approx([1 / 9] * 18)
-    assert torch.allclose(estimator(maps, g), maps[..., 0], atol=1e-6)
+    assert torch.allclose(estimator(maps, g), maps[..., 0, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize(("reduction", "width"), [(1, 5), (2, 2), (5, 1), (6, 1), (64, 1)])
 def test_the_hidden_width_is_channels_over_reduction_and_1_at_the_least(reduction: int, width: int) -> None:
     estimator = Estimator(5, settings(reduction=reduction))
     assert (estimator.hidden.out_features, estimator.score.in_features) == (width, width)
-    assert estimator(torch.randn(2, 5, 4), torch.randn(2, 7)).shape == (2, 5)
+    assert estimator(torch.randn(2, 5, 2, 2), torch.randn(2, 7)).shape == (2, 5)
 
 
 def test_the_student_s_descriptors_have_the_teacher_s_channels() -> None:

@@ -29,9 +29,9 @@ def test_two_linear_layers_are_one_and_in_a_stack_the_same(channels: int) -> Non
         torch.testing.assert_close(F.linear(rows, both[number]), one_by_one, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("positions", [1, 9])
-def test_a_linear_layer_at_every_position_is_that_layer(positions: int) -> None:
-    maps, weight = torch.randn(6, 4, positions), torch.randn(3, 5, 4)
-    plain = torch.stack([F.linear(maps[image].T, weight[image // 2]).T for image in range(6)])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3)])
+def test_a_linear_layer_at_every_position_is_that_layer(shape: tuple[int, int]) -> None:
+    maps, weight = torch.randn(6, 4, *shape), torch.randn(3, 5, 4)
+    plain = torch.stack([F.linear(maps[image].movedim(0, 2), weight[image // 2]).movedim(2, 0) for image in range(6)])
     torch.testing.assert_close(at_positions(maps, weight), plain)
-    torch.testing.assert_close(at_positions(maps, weight[0]), F.linear(maps.transpose(1, 2), weight[0]).transpose(1, 2))
+    torch.testing.assert_close(at_positions(maps, weight[0]), F.linear(maps.movedim(1, 3), weight[0]).movedim(3, 1))

@@ -76,7 +76,9 @@ def test_a_convolution_in_groups_or_with_a_bias_or_unusual_steps(
 
 
 @pytest.mark.parametrize("batch", [2, 13, 64])
-@pytest.mark.parametrize(("build", "shape"), [(nn.BatchNorm2d, (3, 5, 4)), (nn.BatchNorm2d, (8, 1, 1)), (nn.BatchNorm1d, (7,))])
+@pytest.mark.parametrize(
+    ("build", "shape"), [(nn.BatchNorm2d, (3, 5, 4)), (nn.BatchNorm2d, (8, 1, 1)), (nn.BatchNorm1d, (7,))]
+)
 def test_a_normalisation(build: Callable[[int], nn.Module], shape: tuple[int, ...], batch: int) -> None:
     holds(lambda: build(shape[0]), (batch, *shape))
 

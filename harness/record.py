@@ -51,6 +51,7 @@ class Provenance:
     harness: str
     python: str
     torch: str
+    numba: str
     machine: str
     """Operating system, architecture and processor; never a host name."""
     device: str

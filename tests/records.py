@@ -26,6 +26,7 @@ PROVENANCE = Provenance(
     harness="0.1.0",
     python="3.11.7",
     torch="2.14.0",
+    numba="0.68.1",
     machine="Linux x86_64",
     device="cpu",
     threads=1,

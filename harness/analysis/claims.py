@@ -26,7 +26,7 @@ MOST = 100
 """Seeds that nobody is asked to train."""
 ELSEWHERE = 1000
 """Of so many images another kind of device may round the class of one to another; of fewer, of one too."""
-_SURROUNDINGS = ["harness", "python", "torch", "machine", "device", "threads", "commit"]
+_SURROUNDINGS = ["harness", "python", "torch", "numba", "machine", "device", "threads", "commit"]
 
 
 def claims(trials: pd.DataFrame) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def claims(trials: pd.DataFrame) -> pd.DataFrame:
     tuning_trials, tuning_seconds   trials of its arm's search for this student, and their training time
     weights         seed → SHA-256 of the student's weights
     teacher_digest  of its teacher's weights, "" for none
-    versions        harness, python, torch, machine, device, threads and commit of its confirmation
+    versions        harness, python, torch, numba, machine, device, threads and commit of its confirmation
     lanes           where it is ranked (see `comparability`)
     """
     stamped = with_fingerprint(trials)

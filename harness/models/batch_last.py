@@ -121,8 +121,9 @@ class _Norm(torch.autograd.Function):
 def _laid(features: Tensor, members: int) -> Tensor:
     """(N·B, c, h, w) → (c, h, w, N, B), and (N·B, c) → (N, B, c): the memory of `kernels`."""
     if features.dim() == 2:
-        return features.contiguous().unflatten(0, (members, -1))
-    return features.permute(1, 2, 3, 0).contiguous().unflatten(3, (members, -1))
+        return features.contiguous().view(members, -1, features.shape[1])
+    maps = features.permute(1, 2, 3, 0).contiguous()
+    return maps.view(*maps.shape[:3], members, -1)
 
 
 def _as_features(laid: Tensor) -> Tensor:

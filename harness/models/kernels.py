@@ -13,31 +13,30 @@ are added up within a row, in registers' parts, that is fixed by the processor a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numba import float32, njit
 from numpy.typing import NDArray
 
 Maps = NDArray[np.float32]
-Function = TypeVar("Function", bound=Callable[..., Any])
+Kernel = Callable[..., Any]
 
 _MAPS, _WEIGHTS, _VECTORS, _ROWS = "f4[:,:,:,:,::1]", "f4[:,:,:,::1]", "f4[:,:,::1]", "f4[:,:]"
 
 
-def _compiled(*arguments: str, sums: bool = False) -> Callable[[Function], Function]:
+def _compiled(*arguments: str, sums: bool = False) -> Callable[[Kernel], Kernel]:
     """Compiles a function for such arguments, or for those of its callers; kept beside this file where that can be
     written, or in Numba's own folder. `sums`: a sum may be split over a register's parts.
     """
     signature = f"void({', '.join(arguments)})" if arguments else None
-    settings = {"nogil": True, "fastmath": {"contract", "reassoc"} if sums else {"contract"}}
+    allowed = {"contract", "reassoc"} if sums else {"contract"}
 
-    def compiled(function: Function) -> Function:
+    def compiled(function: Kernel) -> Kernel:
         try:
-            made: Function = njit(signature, cache=True, **settings)(function)
+            return njit(signature, cache=True, nogil=True, fastmath=allowed)(function)
         except (RuntimeError, OSError):  # nowhere to keep it: every process compiles anew
-            made = njit(signature, **settings)(function)
-        return made
+            return njit(signature, nogil=True, fastmath=allowed)(function)
 
     return compiled
 
@@ -236,13 +235,13 @@ def normalise(maps: Maps, weight: Maps, bias: Maps, into: Maps, means: Maps, var
                 row, part = maps[channel, pixel // wide, pixel % wide, member], float32(0)
                 for i in range(batch):
                     part += row[i]
-                total += part
+                total += float(part)
             mean, total = float32(total / count), 0.0
             for pixel in range(pixels):
                 row, part = maps[channel, pixel // wide, pixel % wide, member], float32(0)
                 for i in range(batch):
                     part += (row[i] - mean) * (row[i] - mean)
-                total += part
+                total += float(part)
             variance = total / count
             means[member, channel], variances[member, channel] = mean, variance
             scale, shift = float32(weight[member, channel] / np.sqrt(variance + epsilon)), bias[member, channel]
@@ -279,8 +278,8 @@ def normalise_back(
                 for i in range(batch):
                     part += given[i]
                     part_along += given[i] * (row[i] - mean)
-                total += part
-                along += part_along
+                total += float(part)
+                along += float(part_along)
             inverse = 1.0 / np.sqrt(variances[member, channel] + epsilon)
             of_weight[member, channel], of_bias[member, channel] = along * inverse, total
             scale, centre = float32(weight[member, channel] * inverse), float32(total / count)

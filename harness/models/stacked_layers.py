@@ -22,16 +22,16 @@ class StackedConv2d(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The member's own convolution for each image."""
         if images.device.type != "cpu":
-            return self._grouped(images)
+            return self._elsewhere(images)
         return convolved(images, self.weight, self.bias, self.stride, self.padding, self.groups)
 
-    def _grouped(self, images: Tensor) -> Tensor:
+    def _elsewhere(self, images: Tensor) -> Tensor:
         members = len(self.weight)
-        beside = images.unflatten(0, (members, -1)).transpose(0, 1).flatten(1, 2)
+        beside = _beside(images, members)
         weight, bias, groups = self.weight.flatten(0, 1), self.bias, members * self.groups
         bias = None if bias is None else bias.flatten()
         together = F.conv2d(beside, weight, bias, self.stride, self.padding, groups=groups)
-        return together.unflatten(1, (members, -1)).transpose(0, 1).flatten(0, 1)
+        return _after_each_other(together, members)
 
 
 class StackedLinear(nn.Module):
@@ -84,17 +84,29 @@ class StackedBatchNorm(nn.Module):
         """Standardises each channel of each member over its images and positions."""
         self.num_batches_tracked += 1
         if features.device.type != "cpu":
-            return self._beside(features)
+            return self._elsewhere(features)
         standard, mean, variance = normed(features, self.weight, self.bias, self.eps)
         count = features.numel() // self.weight.numel()
         self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        self.running_var.lerp_(variance * (count / max(1, count - 1)), self.momentum)
         return standard
 
-    def _beside(self, features: Tensor) -> Tensor:
+    def _elsewhere(self, features: Tensor) -> Tensor:
         members = len(self.weight)
-        beside = features.unflatten(0, (members, -1)).transpose(0, 1).flatten(1, 2)
+        beside = _beside(features, members)
         statistics = self.running_mean.view(-1), self.running_var.view(-1)
         weight, bias = self.weight.flatten(), self.bias.flatten()
         standard = F.batch_norm(beside, *statistics, weight, bias, training=True, momentum=self.momentum, eps=self.eps)
-        return standard.unflatten(1, (members, -1)).transpose(0, 1).flatten(0, 1)
+        return _after_each_other(standard, members)
+
+
+def _beside(features: Tensor, members: int) -> Tensor:
+    """(N·B, c, …) → (B, N·c, …): members as groups of channels, for libraries."""
+    stacked: Tensor = features.unflatten(0, (members, -1))
+    return stacked.transpose(0, 1).flatten(1, 2)
+
+
+def _after_each_other(features: Tensor, members: int) -> Tensor:
+    """Back."""
+    stacked: Tensor = features.unflatten(1, (members, -1))
+    return stacked.transpose(0, 1).flatten(0, 1)

@@ -22,7 +22,7 @@ from harness.train.students import stored_student
 from harness.train.trial import TrialSpec
 from harness.train.workshop import Workshop
 
-_PLACE = ("harness", "commit", "python", "torch", "machine", "device", "threads")
+_PLACE = ("harness", "commit", "python", "torch", "numba", "machine", "device", "threads")
 """What decides how sums are rounded, and in which order they are made: where these are the same, every number is."""
 
 

@@ -105,7 +105,7 @@ _MARK = _DIGEST + b"\x18\x40"
 _ZEROS = b"0" * 64
 
 _STAMP = b"ksan-harness.records"
-_VERSION = 3
+_VERSION = 4
 """Raised whenever a field of a record is added, removed or retyped: older files are then told from damaged ones."""
 STAMPED = {_STAMP: str(_VERSION).encode()}
 """What every file of records says of itself."""

@@ -20,6 +20,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -422,6 +423,7 @@ def provenance(device: torch.device, fingerprint: str, packed: bool = False) -> 
         harness=harness.__version__,
         python=platform.python_version(),
         torch=torch.__version__,
+        numba=version("numba"),
         machine=machine(),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         threads=torch.get_num_threads(),

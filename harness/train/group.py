@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -112,10 +113,7 @@ class Group:
             }
         each = []
         for place in range(count):
-            # What does not begin where a register does may be rounded otherwise, so that each member's is copied.
-            def mine(tensor: Tensor) -> Tensor:
-                return tensor.unflatten(0, (count, -1))[place].clone(memory_format=torch.contiguous_format)  # noqa: B023
-
+            mine = partial(_of_member, place=place, members=count)
             features, of_member = student.each(mine), {name: mine(target) for name, target in targets.items()}
             own = Lesson(mine(lesson.labels), mine(lesson.indices), lesson.generator)
             each.append(self.method.losses(features, of_member, own, Parts(self._pairing, nn.Identity())))
@@ -175,3 +173,9 @@ class Group:
         if self.adversary and self.rival:
             self.adversary.take_up(place, states["adversary"])
             self.rival.take_up(place, states["rival"])
+
+
+def _of_member(tensor: Tensor, place: int, members: int) -> Tensor:
+    """A member's images, copied to where a register begins: what begins elsewhere may be rounded otherwise."""
+    own: Tensor = tensor.unflatten(0, (members, -1))[place]
+    return own.clone(memory_format=torch.contiguous_format)

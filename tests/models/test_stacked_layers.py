@@ -100,3 +100,13 @@ def test_a_normalisation_keeps_what_its_members_would(batch: int) -> None:
 @pytest.mark.parametrize("widths", [(10, 1), (1, 7), (4, 16), (3, 5)])
 def test_a_linear_layer(widths: tuple[int, int], batch: int) -> None:
     holds(lambda: nn.Linear(*widths), (batch, widths[0]))
+
+
+@pytest.mark.parametrize("batch", [2, 64])
+@pytest.mark.parametrize("build", [lambda: nn.Conv2d(6, 4, 3, 2, 1), lambda: nn.BatchNorm2d(6)])
+def test_what_a_gpu_is_given_is_the_same_layer(build: Callable[[], nn.Module], batch: int) -> None:
+    layers, images = drawn(build, (batch, 6, 7, 7))
+    stack, other, given = Stacked(layers).network, Stacked(layers).network, torch.cat(images)
+    torch.testing.assert_close(other._elsewhere(given), stack(given), rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(other.buffers(), stack.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -144,7 +144,7 @@ def test_a_flipped_bit_is_never_misread(store: Store, which: int) -> None:
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_flipped_bit_in_the_note_of_the_version_is_damage(store: Store, which: int) -> None:
     (told,), path = store.trials(), files(store)[which]
-    note = b"ksan-harness.records\x18\x013"
+    note = b"ksan-harness.records\x18\x014"
     whole = path.read_bytes()
     assert whole.count(note) == 1
     path.write_bytes(whole.replace(note, note[:-1] + b"2"))

@@ -155,6 +155,14 @@ def summed_over_positions(maps: Tensor) -> Tensor:
     return laid_usually(maps.movedim(0, -1).sum(dim=(1, 2)).T)
 
 
+def of_members(tensor: Tensor, members: int, places: Tensor) -> Tensor:
+    """The images of some of a stack's members, in the order of memory that all of them have."""
+    if not _is_last(tensor):
+        return tensor.unflatten(0, (members, -1)).index_select(0, places).flatten(0, 1)
+    last: Tensor = tensor.movedim(0, -1).unflatten(-1, (members, -1))
+    return last.index_select(-2, places).flatten(-2).movedim(-1, 0)
+
+
 class _Relaid(torch.autograd.Function):
     """The same numbers with the batch last in memory, or first."""
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from harness.data.served import Batch
 from harness.distill.method import Lesson, Losses, Parts, Targets
+from harness.models.batch_last import of_members
 from harness.models.stacked import Stacked
 from harness.models.taps import Features
 from harness.spec import content_id
@@ -100,8 +101,7 @@ class Group:
         """The images of this group among those of the whole pack."""
         if len(self.rows) == members:
             return tensor
-        unfolded: Tensor = tensor.unflatten(0, (members, -1))
-        return unfolded[self.places].flatten(0, 1)
+        return of_members(tensor, members, self.places)
 
     def _losses(self, student: Features, targets: Targets, lesson: Lesson) -> Losses:
         """The losses of every member's images, (members, images)."""

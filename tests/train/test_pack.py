@@ -77,8 +77,10 @@ def test_a_packs_records_are_those_of_single_runs_within_rounding(method: Method
         assert told.end(spec).student.state_dict().keys() == outcome.student.state_dict().keys()
 
 
-def test_company_changes_no_bit(workshop: Workshop) -> None:
-    specs = [small_trial(method, seed=seed) for method in PACKED for seed in range(2)]
+@pytest.mark.parametrize("batch", [32, 64])
+def test_company_changes_no_bit(batch: int, workshop: Workshop) -> None:
+    sizes = {"data__train": 160, "training__batch_size": batch}
+    specs = [small_trial(method, seed=seed, **sizes) for method in PACKED for seed in range(2)]
     whole = pack(specs, workshop)
     for spec in specs[:: max(1, len(specs) // 8)]:
         alone = pack([spec], workshop)
@@ -86,10 +88,12 @@ def test_company_changes_no_bit(workshop: Workshop) -> None:
         assert state_digest(alone.end(spec).student) == state_digest(whole.end(spec).student), spec.method.name
 
 
-@pytest.mark.parametrize("width", [3, 8])
+@pytest.mark.parametrize(("width", "batch"), [(3, 32), (8, 32), (3, 64)])
 @every_packed
-def test_nor_does_it_where_a_last_batch_fills_no_register(method: Method, width: int, workshop: Workshop) -> None:
-    odd = {"data__train": 73, "training__batch_size": 32, "student": ResNet(depth=8, width=width)}
+def test_nor_does_it_where_a_last_batch_fills_no_register(
+    method: Method, width: int, batch: int, workshop: Workshop
+) -> None:
+    odd = {"data__train": 2 * batch + 9, "training__batch_size": batch, "student": ResNet(depth=8, width=width)}
     specs = [small_trial(method, seed=seed, **odd) for seed in range(3)]
     digests = [state_digest(pack(specs[:size], workshop).end(specs[0]).student) for size in (1, 2, 3)]
     assert digests == digests[:1] * 3

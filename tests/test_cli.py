@@ -54,7 +54,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
         "import sys; from harness.cli import app\n"
         "try: app(['--help'])\n"
         "except SystemExit: pass\n"
-        "print(sorted({'torch', 'ray', 'optuna', 'pandas', 'plotly', 'duckdb', 'pyarrow'} & set(sys.modules)))"
+        "print(sorted({'torch', 'numba', 'ray', 'optuna', 'pandas', 'plotly', 'duckdb', 'pyarrow'} & set(sys.modules)))"
     )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT).stdout
     assert told.splitlines()[-1] == "[]"

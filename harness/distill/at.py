@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from harness.distill.losses import attention_distance, squared_distance
 from harness.distill.method import InPack, Lesson, Losses, Parts, Targets
 from harness.distill.transfer import Transfer, TransferWeights, summed_over_taps
+from harness.models.batch_invariant import evenly
 from harness.models.pairing import Taps
 from harness.models.taps import Features
 
@@ -73,6 +74,7 @@ class AT(Transfer):
 
     def _of(self, maps: Tensor) -> Tensor:
         """(n, c, h, w) → (n, h·w), each row of length 1."""
-        strength = maps.abs().pow(self.power)
+        size = maps.abs()
+        strength = size.pow(self.power) if self.power in (1, 2) else evenly(lambda sizes: sizes.pow(self.power), size)
         flat = strength.sum(dim=1) if self.over_channels == "sum" else strength.amax(dim=1)
         return F.normalize(flat.flatten(1))

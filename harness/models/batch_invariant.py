@@ -20,8 +20,7 @@ from torch.nn import functional as F
 from harness.models.batch_last import convolved
 
 LANES = 8
-"""Channels that grouped convolutions take at once on a CPU: other counts run several times slower, and round
-differently in stacks of different size."""
+"""Numbers that a library's products take at once: by what is left over they round otherwise."""
 REGISTER = 32
 """Numbers that torch takes at once: two of a processor's widest registers."""
 ROW = 64
@@ -66,24 +65,30 @@ def at_positions(maps: Tensor, weight: Tensor) -> Tensor:
     """
     if weight.dim() == 3 and maps.device.type == "cpu":
         return convolved(maps, weight[..., None, None])
+    if weight.dim() == 3:
+        return _at_positions_of_members(maps, weight)
     flat = maps.flatten(2)
-    positions, (width, channels) = flat.shape[2], weight.shape[-2:]
+    positions, (width, channels) = flat.shape[2], weight.shape
     if positions * (width + channels) < width * channels:
-        rows = flat.transpose(1, 2).reshape(-1, channels)
-        if weight.dim() == 2:
-            product = F.linear(rows, weight)
-        else:
-            product = member_products(rows.view(len(weight), -1, channels), weight)
+        product = F.linear(flat.transpose(1, 2).reshape(-1, channels), weight)
         found = product.view(-1, positions, width).transpose(1, 2).contiguous()
     else:
         # Where an image's maps do not begin where a register does, they are rounded by where they begin.
         filled = F.pad(flat, (0, -positions % LANES)) if positions % LANES else flat
-        if weight.dim() == 2:
-            each = weight.expand(len(flat), -1, -1)
-        else:
-            each = weight[:, None].expand(-1, len(flat) // len(weight), -1, -1).flatten(0, 1)
-        found = torch.bmm(each, filled)[..., :positions]
+        found = torch.bmm(weight.expand(len(flat), -1, -1), filled)[..., :positions]
     return found.view(len(maps), width, *maps.shape[2:])
+
+
+def _at_positions_of_members(maps: Tensor, weight: Tensor) -> Tensor:
+    """The same of a stack, elsewhere than on a CPU."""
+    rows = maps.movedim(1, 3).reshape(len(weight), -1, maps.shape[1])
+    product = member_products(rows, weight)
+    return product.view(len(maps), *maps.shape[2:], -1).movedim(3, 1).contiguous()
+
+
+def squared_norms(rows: Tensor) -> Tensor:
+    """Each row's sum of squares, (N, a multiple of `ROW`) → (N,); a sum to one number would be split over threads."""
+    return rows.square().view(len(rows), -1, ROW).sum(dim=1).sum(dim=1)
 
 
 def composed(outer: Tensor, inner: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Convolution and batch normalisation of stacked networks on a CPU, with gradients: torch's side of `kernels.py`.
 
 To torch a stack's maps are (N·B, c, h, w); in memory a pixel's images lie side by side, (c, h, w, N, B), and torch's
-functions of each number leave them so.
+functions of each number leave them so. The kernels are imported where they run: that compiles them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ def convolved(
     return found.to(images.dtype)
 
 
-def normed(features: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-    """N batch normalisations: (N·B, c) or (N·B, c, h, w), with weight and bias (N, c) → the same shape, and means and
-    biased variances (N, c).
+def normed(
+    features: Tensor, weight: Tensor, bias: Tensor, running: tuple[Tensor, Tensor], epsilon: float, momentum: float
+) -> Tensor:
+    """N batch normalisations in training: (N·B, c) or (N·B, c, h, w), weight and bias (N, c) → the same shape.
+
+    The running means and variances, (N, c) each, follow.
     """
-    standard, mean, variance = _Norm.apply(features.float(), weight, bias, epsilon)
-    return standard.to(features.dtype), mean, variance
+    standard: Tensor = _Norm.apply(features.float(), weight, bias, running, epsilon, momentum)
+    return standard.to(features.dtype)
 
 
 def as_autocast(*operands: Tensor) -> Sequence[Tensor]:
@@ -53,13 +56,14 @@ class _Convolution(torch.autograd.Function):
         maps = _laid(images, members)
         by_rows = weight.transpose(2, 3).reshape(members, width, kernel, own * kernel).contiguous()
         down, wide = ((size + 2 * padding - kernel) // stride + 1 for size in images.shape[2:])
-        found = maps.new_empty(width, down, wide, *maps.shape[3:])
-        convolve(maps.numpy(), by_rows.numpy(), found.numpy(), stride, padding, groups)
+        found = _empty(len(images), width, down, wide)
+        into = _laid(found, members)
+        convolve(maps.numpy(), by_rows.numpy(), into.numpy(), stride, padding, groups)
         if bias is not None:
-            found += bias.T[:, None, None, :, None]
+            into += bias.T[:, None, None, :, None]
         ctx.save_for_backward(maps, weight)
         ctx.settings = stride, padding, groups
-        return _as_features(found)
+        return _in_its_order(found, members)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
@@ -73,15 +77,15 @@ class _Convolution(torch.autograd.Function):
             groups = ctx.settings[2]
             by_entries = weight.view(members, groups, width // groups, own, kernel, kernel).permute(0, 4, 1, 3, 5, 2)
             by_entries = by_entries.reshape(members, kernel, -1, width // groups).contiguous()
-            of_maps = torch.empty_like(maps)
-            convolve_back(of_found.numpy(), by_entries.numpy(), of_maps.numpy(), *ctx.settings)
-            of_images = _as_features(of_maps)
+            of_images = _empty(gradient.shape[0], *maps.shape[:3])
+            convolve_back(of_found.numpy(), by_entries.numpy(), _laid(of_images, members).numpy(), *ctx.settings)
+            of_images = _in_its_order(of_images, members)
         if ctx.needs_input_grad[1]:
             by_rows = weight.new_empty(members, width, kernel, own * kernel)
             convolve_weights(maps.numpy(), of_found.numpy(), by_rows.numpy(), *ctx.settings)
             of_weight = by_rows.view(members, width, kernel, own, kernel).transpose(2, 3)
         if ctx.needs_input_grad[2]:
-            of_bias = of_found.permute(3, 0, 1, 2, 4).flatten(2).sum(dim=2)
+            of_bias = of_found.permute(3, 0, 1, 2, 4).flatten(2, 3).contiguous().sum(dim=2).sum(dim=2)
         return of_images, of_weight, of_bias, None, None, None
 
 
@@ -90,32 +94,40 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[no-untyped-def]
-        ctx, features: Tensor, weight: Tensor, bias: Tensor, epsilon: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx, features: Tensor, weight: Tensor, bias: Tensor, running: tuple[Tensor, Tensor], *settings: float
+    ) -> Tensor:
         from harness.models.kernels import normalise, normalise_vectors
 
-        of_vectors = features.dim() == 2
-        laid = _laid(features, len(weight))
-        standard, mean, variance = torch.empty_like(laid), torch.empty_like(weight), torch.empty_like(weight)
-        given, told = (laid, weight.detach(), bias.detach()), (standard, mean, variance)
-        by = normalise_vectors if of_vectors else normalise
-        by(*(tensor.numpy() for tensor in (*given, *told)), epsilon)
+        members = len(weight)
+        laid, standard = _laid(features, members), _empty(*features.shape)
+        mean, variance = torch.empty_like(weight), torch.empty_like(weight)
+        arrays = laid, weight.detach(), bias.detach(), _laid(standard, members), mean, variance, *running
+        by = normalise_vectors if features.dim() == 2 else normalise
+        by(*(tensor.numpy() for tensor in arrays), *settings)
         ctx.save_for_backward(laid, weight, mean, variance)
-        ctx.epsilon = epsilon
-        ctx.mark_non_differentiable(mean, variance)
-        return _as_features(standard), mean, variance
+        ctx.epsilon = settings[0]
+        return _in_its_order(standard, members)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor, *_: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
         from harness.models.kernels import normalise_back, normalise_vectors_back
 
         laid, weight, mean, variance = ctx.saved_tensors
-        of_standard = _laid(gradient, len(weight))
-        of_laid, of_weight, of_bias = torch.empty_like(laid), torch.empty_like(mean), torch.empty_like(mean)
-        given, found = (laid, of_standard, weight.detach(), mean, variance), (of_laid, of_weight, of_bias)
+        members, of_features = len(weight), _empty(*gradient.shape)
+        of_weight, of_bias = torch.empty_like(mean), torch.empty_like(mean)
+        given = laid, _laid(gradient, members), weight.detach(), mean, variance
+        found = _laid(of_features, members), of_weight, of_bias
         back = normalise_vectors_back if gradient.dim() == 2 else normalise_back
         back(*(tensor.numpy() for tensor in (*given, *found)), ctx.epsilon)
-        return _as_features(of_laid), of_weight, of_bias, None
+        return _in_its_order(of_features, members), of_weight, of_bias, None, None, None
+
+
+def _empty(count: int, *shape: int) -> Tensor:
+    """Features (n, c) or (n, c, h, w), which may be changed in place: no view of what else is."""
+    if len(shape) == 1:
+        return torch.empty(count, *shape)
+    _, high, wide = shape
+    return torch.empty_strided((count, *shape), (1, high * wide * count, wide * count, count))
 
 
 def _laid(features: Tensor, members: int) -> Tensor:
@@ -126,14 +138,11 @@ def _laid(features: Tensor, members: int) -> Tensor:
     return maps.view(*maps.shape[:3], members, -1)
 
 
-def _as_features(laid: Tensor) -> Tensor:
-    """Back: in that memory, where the sums that torch takes over pixels see whole registers of one member's images, or
-    else in torch's usual one.
+def _in_its_order(features: Tensor, members: int) -> Tensor:
+    """With the batch last in memory, where the sums that torch takes over pixels see whole registers of one member's
+    images; else in torch's usual order.
     """
-    if laid.dim() == 3:
-        return laid.flatten(0, 1)
-    images = laid.flatten(3).permute(3, 0, 1, 2)
-    return images.contiguous() if laid.shape[4] % WHOLE else images
+    return features.contiguous() if len(features) // members % WHOLE else features
 
 
 def laid_as(tensor: Tensor, like: Tensor) -> Tensor:
@@ -158,7 +167,8 @@ def summed_over_positions(maps: Tensor) -> Tensor:
 def of_members(tensor: Tensor, members: int, places: Tensor) -> Tensor:
     """The images of some of a stack's members, in the order of memory that all of them have."""
     if not _is_last(tensor):
-        return tensor.unflatten(0, (members, -1)).index_select(0, places).flatten(0, 1)
+        usual: Tensor = tensor.unflatten(0, (members, -1))
+        return usual.index_select(0, places).flatten(0, 1)
     last: Tensor = tensor.movedim(0, -1).unflatten(-1, (members, -1))
     return last.index_select(-2, places).flatten(-2).movedim(-1, 0)
 
@@ -181,4 +191,5 @@ def _in_order(tensor: Tensor, is_last: bool) -> Tensor:
 
 
 def _is_last(tensor: Tensor) -> bool:
+    """Of a stack's maps this depends on their shape and B, and not on N: see `_in_its_order`."""
     return tensor.stride(0) == 1 and not tensor.is_contiguous()

@@ -19,30 +19,32 @@ import numpy as np
 from numba import float32, njit
 from numpy.typing import NDArray
 
-Maps = NDArray[np.float32]
+Floats = NDArray[np.float32]
 Kernel = Callable[..., Any]
 
 _MAPS, _WEIGHTS, _VECTORS, _ROWS = "f4[:,:,:,:,::1]", "f4[:,:,:,::1]", "f4[:,:,::1]", "f4[:,:]"
 
 
 def _compiled(*arguments: str, sums: bool = False) -> Callable[[Kernel], Kernel]:
-    """Compiles a function for such arguments, or for those of its callers; kept beside this file where that can be
-    written, or in Numba's own folder. `sums`: a sum may be split over a register's parts.
+    """Compiles a function for such arguments, and keeps it beside this file where that can be written, or in Numba's
+    own folder; without arguments it becomes a part of its callers. `sums`: a sum may be split over a register's parts.
     """
-    signature = f"void({', '.join(arguments)})" if arguments else None
     allowed = {"contract", "reassoc"} if sums else {"contract"}
 
     def compiled(function: Kernel) -> Kernel:
+        if not arguments:
+            return njit(nogil=True, fastmath=allowed)(function)
+        signature = f"void({', '.join(arguments)})"
         try:
             return njit(signature, cache=True, nogil=True, fastmath=allowed)(function)
-        except (RuntimeError, OSError):  # nowhere to keep it: every process compiles anew
+        except Exception:  # nowhere to keep it, a full disk, or a damaged file: every process compiles anew
             return njit(signature, nogil=True, fastmath=allowed)(function)
 
     return compiled
 
 
 @_compiled()
-def _copy(source: Maps, into: Maps) -> None:
+def _copy(source: Floats, into: Floats) -> None:
     for place in range(len(source)):
         into[place] = source[place]
 
@@ -59,12 +61,12 @@ def _entries(channels: int, kernel: int, high: int, stride: int, across: int, ba
 
 
 @_compiled()
-def _spread(maps: Maps, member: int, into: Maps, stride: int, padding: int, across: int) -> None:
+def _spread(maps: Floats, member: int, into: Floats, stride: int, padding: int, across: int) -> None:
     """A member's maps with borders of zeros, each line's every `stride`-th pixel side by side.
 
     What an entry of a kernel multiplies in a line of output is one run of memory then.
     """
-    channels, high, wide, _, batch = maps.shape
+    channels, high, long, _, batch = maps.shape
     start = 0
     for channel in range(channels):
         for line in range(high):
@@ -72,7 +74,7 @@ def _spread(maps: Maps, member: int, into: Maps, stride: int, padding: int, acro
                 for place in range(across):
                     pixel = place * stride + first - padding
                     to = into[start:][:batch]
-                    if 0 <= pixel < wide:
+                    if 0 <= pixel < long:
                         _copy(maps[channel, line, pixel, member], to)
                     else:
                         to[:] = 0.0
@@ -80,7 +82,7 @@ def _spread(maps: Maps, member: int, into: Maps, stride: int, padding: int, acro
 
 
 @_compiled()
-def _take_line(maps: Maps, line: int, member: int, into: Maps) -> None:
+def _take_line(maps: Floats, line: int, member: int, into: Floats) -> None:
     """A line of a member's maps, channel by channel."""
     channels, _, wide, _, batch = maps.shape
     for place in range(channels * wide):
@@ -88,7 +90,7 @@ def _take_line(maps: Maps, line: int, member: int, into: Maps) -> None:
 
 
 @_compiled()
-def _add_rows(into: Maps, source: Maps, first: int, starts: NDArray[np.int64], weights: Maps) -> None:
+def _add_rows(into: Floats, source: Floats, first: int, starts: NDArray[np.int64], weights: Floats) -> None:
     """Adds weighted rows, each `first` + its start: eight at a time, which a register holds the sum of."""
     run, at = len(into), 0
     while at + 8 <= len(starts):
@@ -117,7 +119,7 @@ def _add_rows(into: Maps, source: Maps, first: int, starts: NDArray[np.int64], w
 
 
 @_compiled(sums=True)
-def _add_dots(row: Maps, source: Maps, first: int, starts: NDArray[np.int64], into: Maps) -> None:
+def _add_dots(row: Floats, source: Floats, first: int, starts: NDArray[np.int64], into: Floats) -> None:
     """Adds the products of a row with others, each `first` + its start: four at a time."""
     run, at = len(row), 0
     while at + 4 <= len(starts):
@@ -143,7 +145,7 @@ def _add_dots(row: Maps, source: Maps, first: int, starts: NDArray[np.int64], in
 
 
 @_compiled(_MAPS, _WEIGHTS, _MAPS, "i8", "i8", "i8")
-def convolve(images: Maps, weight: Maps, into: Maps, stride: int, padding: int, groups: int) -> None:
+def convolve(images: Floats, weight: Floats, into: Floats, stride: int, padding: int, groups: int) -> None:
     """Convolves maps by weights (N, c', k, c/groups · k): entries of a kernel's row stand beside each other."""
     channels, high, _, members, batch = images.shape
     _, width, kernel, _ = weight.shape
@@ -168,12 +170,12 @@ def convolve(images: Maps, weight: Maps, into: Maps, stride: int, padding: int, 
 
 
 @_compiled(_MAPS, _WEIGHTS, _MAPS, "i8", "i8", "i8")
-def convolve_back(gradient: Maps, weight: Maps, into: Maps, stride: int, padding: int, groups: int) -> None:
+def convolve_back(gradient: Floats, weight: Floats, into: Floats, stride: int, padding: int, groups: int) -> None:
     """The images' gradient; weights (N, k, c · k, c'/groups), what one entry of a kernel hands back side by side."""
-    channels, high, across_image, members, batch = into.shape
+    channels, high, long, members, batch = into.shape
     _, kernel, _, own = weight.shape
     width, down, wide = gradient.shape[:3]
-    across = max(wide + (kernel - 1) // stride, (across_image + padding + stride - 1) // stride)
+    across = max(wide + (kernel - 1) // stride, (long + padding + stride - 1) // stride)
     row, run = stride * across * batch, wide * batch
     spread = np.empty(channels * high * row, np.float32)
     rows = np.empty(width * run, np.float32)
@@ -192,14 +194,14 @@ def convolve_back(gradient: Maps, weight: Maps, into: Maps, stride: int, padding
                         _add_rows(to, rows, first, sources, weight[member, above, entry])
         for channel in range(channels):
             for line in range(high):
-                for pixel in range(across_image):
+                for pixel in range(long):
                     place = (pixel + padding) % stride * across + (pixel + padding) // stride
                     start = (channel * high + line) * row + place * batch
                     _copy(spread[start:][:batch], into[channel, line, pixel, member])
 
 
 @_compiled(_MAPS, _MAPS, _WEIGHTS, "i8", "i8", "i8")
-def convolve_weights(images: Maps, gradient: Maps, into: Maps, stride: int, padding: int, groups: int) -> None:
+def convolve_weights(images: Floats, gradient: Floats, into: Floats, stride: int, padding: int, groups: int) -> None:
     """The weights' gradient, as `convolve` has weights."""
     channels, high, _, members, batch = images.shape
     _, width, kernel, _ = into.shape
@@ -222,9 +224,27 @@ def convolve_weights(images: Maps, gradient: Maps, into: Maps, stride: int, padd
                         _add_dots(rows[channel * run :][:run], spread, first, entries, into[member, channel, above])
 
 
-@_compiled(_MAPS, _ROWS, _ROWS, _MAPS, _ROWS, _ROWS, "f8", sums=True)
-def normalise(maps: Maps, weight: Maps, bias: Maps, into: Maps, means: Maps, variances: Maps, epsilon: float) -> None:
-    """Standardises each channel of each member over its images and pixels, and tells the (biased) statistics."""
+@_compiled()
+def _follow(running: Floats, member: int, channel: int, seen: float, momentum: float) -> None:
+    running[member, channel] = running[member, channel] * (1.0 - momentum) + seen * momentum
+
+
+@_compiled(_MAPS, _ROWS, _ROWS, _MAPS, _ROWS, _ROWS, _ROWS, _ROWS, "f8", "f8", sums=True)
+def normalise(
+    maps: Floats,
+    weight: Floats,
+    bias: Floats,
+    into: Floats,
+    means: Floats,
+    variances: Floats,
+    running_mean: Floats,
+    running_var: Floats,
+    epsilon: float,
+    momentum: float,
+) -> None:
+    """Standardises each channel of each member over its images and pixels, tells the (biased) statistics, and has the
+    running ones follow them.
+    """
     channels, high, wide, members, batch = maps.shape
     pixels = high * wide
     count = pixels * batch
@@ -244,6 +264,8 @@ def normalise(maps: Maps, weight: Maps, bias: Maps, into: Maps, means: Maps, var
                 total += float(part)
             variance = total / count
             means[member, channel], variances[member, channel] = mean, variance
+            _follow(running_mean, member, channel, mean, momentum)
+            _follow(running_var, member, channel, variance * count / max(1, count - 1), momentum)
             scale, shift = float32(weight[member, channel] / np.sqrt(variance + epsilon)), bias[member, channel]
             for pixel in range(pixels):
                 row = maps[channel, pixel // wide, pixel % wide, member]
@@ -254,14 +276,14 @@ def normalise(maps: Maps, weight: Maps, bias: Maps, into: Maps, means: Maps, var
 
 @_compiled(_MAPS, _MAPS, _ROWS, _ROWS, _ROWS, _MAPS, _ROWS, _ROWS, "f8", sums=True)
 def normalise_back(
-    maps: Maps,
-    gradient: Maps,
-    weight: Maps,
-    means: Maps,
-    variances: Maps,
-    into: Maps,
-    of_weight: Maps,
-    of_bias: Maps,
+    maps: Floats,
+    gradient: Floats,
+    weight: Floats,
+    means: Floats,
+    variances: Floats,
+    into: Floats,
+    of_weight: Floats,
+    of_bias: Floats,
     epsilon: float,
 ) -> None:
     """The gradients of what `normalise` was given."""
@@ -292,68 +314,78 @@ def normalise_back(
                     to[i] = (given[i] - centre - (row[i] - mean) * slope) * scale
 
 
-@_compiled(_VECTORS, _ROWS, _ROWS, _VECTORS, _ROWS, _ROWS, "f8")
+@_compiled(_VECTORS, _ROWS, _ROWS, _VECTORS, _ROWS, _ROWS, _ROWS, _ROWS, "f8", "f8")
 def normalise_vectors(
-    vectors: Maps, weight: Maps, bias: Maps, into: Maps, means: Maps, variances: Maps, epsilon: float
+    vectors: Floats,
+    weight: Floats,
+    bias: Floats,
+    into: Floats,
+    means: Floats,
+    variances: Floats,
+    running_mean: Floats,
+    running_var: Floats,
+    epsilon: float,
+    momentum: float,
 ) -> None:
     """`normalise` for vectors, (members, images, channels)."""
     members, batch, channels = vectors.shape
     mean, scale = np.empty(channels, np.float32), np.empty(channels, np.float32)
-    totals = np.empty(channels, np.float32)
+    totals, shift = np.empty(channels, np.float32), np.empty(channels, np.float32)
     for member in range(members):
-        own = vectors[member]
         totals[:] = 0.0
         for image in range(batch):
-            row = own[image]
+            row = vectors[member, image]
             for i in range(channels):
                 totals[i] += row[i]
         for i in range(channels):
             mean[i], totals[i] = totals[i] / np.float32(batch), 0.0
         for image in range(batch):
-            row = own[image]
+            row = vectors[member, image]
             for i in range(channels):
                 totals[i] += (row[i] - mean[i]) * (row[i] - mean[i])
         for i in range(channels):
             variance = totals[i] / np.float32(batch)
             means[member, i], variances[member, i] = mean[i], variance
-            scale[i], totals[i] = weight[member, i] / np.sqrt(variance + epsilon), bias[member, i]
+            _follow(running_mean, member, i, mean[i], momentum)
+            _follow(running_var, member, i, variance * batch / max(1, batch - 1), momentum)
+            scale[i], shift[i] = weight[member, i] / np.sqrt(variance + epsilon), bias[member, i]
         for image in range(batch):
-            row, to = own[image], into[member, image]
+            row, to = vectors[member, image], into[member, image]
             for i in range(channels):
-                to[i] = (row[i] - mean[i]) * scale[i] + totals[i]
+                to[i] = (row[i] - mean[i]) * scale[i] + shift[i]
 
 
 @_compiled(_VECTORS, _VECTORS, _ROWS, _ROWS, _ROWS, _VECTORS, _ROWS, _ROWS, "f8")
 def normalise_vectors_back(
-    vectors: Maps,
-    gradient: Maps,
-    weight: Maps,
-    means: Maps,
-    variances: Maps,
-    into: Maps,
-    of_weight: Maps,
-    of_bias: Maps,
+    vectors: Floats,
+    gradient: Floats,
+    weight: Floats,
+    means: Floats,
+    variances: Floats,
+    into: Floats,
+    of_weight: Floats,
+    of_bias: Floats,
     epsilon: float,
 ) -> None:
     """The gradients of what `normalise_vectors` was given."""
     members, batch, channels = vectors.shape
-    mean, centre = np.empty(channels, np.float32), np.empty(channels, np.float32)
-    slope, scale = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    mean, scale = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    total, along = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    centre, slope = np.empty(channels, np.float32), np.empty(channels, np.float32)
     for member in range(members):
-        own = vectors[member]
         for i in range(channels):
-            mean[i], centre[i], slope[i] = means[member, i], 0.0, 0.0
+            mean[i], total[i], along[i] = means[member, i], 0.0, 0.0
         for image in range(batch):
-            row, given = own[image], gradient[member, image]
+            row, given = vectors[member, image], gradient[member, image]
             for i in range(channels):
-                centre[i] += given[i]
-                slope[i] += given[i] * (row[i] - mean[i])
+                total[i] += given[i]
+                along[i] += given[i] * (row[i] - mean[i])
         for i in range(channels):
             inverse = 1.0 / np.sqrt(variances[member, i] + epsilon)
-            of_weight[member, i], of_bias[member, i] = slope[i] * inverse, centre[i]
-            scale[i], centre[i] = weight[member, i] * inverse, centre[i] / np.float32(batch)
-            slope[i] = slope[i] * inverse * inverse / batch
+            of_weight[member, i], of_bias[member, i] = along[i] * inverse, total[i]
+            scale[i], centre[i] = weight[member, i] * inverse, total[i] / np.float32(batch)
+            slope[i] = along[i] * inverse * inverse / batch
         for image in range(batch):
-            row, given, to = own[image], gradient[member, image], into[member, image]
+            row, given, to = vectors[member, image], gradient[member, image], into[member, image]
             for i in range(channels):
                 to[i] = (given[i] - centre[i] - (row[i] - mean[i]) * slope[i]) * scale[i]

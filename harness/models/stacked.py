@@ -50,10 +50,8 @@ def can_stack(module: nn.Module) -> bool:
 
 
 def _is_usual(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> bool:
-    """Whether a normalisation has what is stacked; without a momentum it takes the mean of all passes, and maps of one
-    channel are in every layout at once, so that a stack of one would be rounded otherwise.
-    """
-    return layer.affine and layer.track_running_stats and layer.momentum is not None and layer.num_features > 1
+    """Whether a normalisation has what is stacked; without a momentum it takes the mean of all passes."""
+    return layer.affine and layer.track_running_stats and layer.momentum is not None
 
 
 def _is_plain(layer: nn.Conv2d) -> bool:

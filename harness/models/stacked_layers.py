@@ -48,7 +48,7 @@ class StackedLinear(nn.Module):
         rows, weight = as_autocast(rows, weight)
         product = member_products(rows, weight)
         if bias is not None:
-            product = product + bias[:, None]
+            product = product + bias[:, None].to(product.dtype)
         return product.view(*features.shape[:-1], width)
 
 
@@ -85,11 +85,8 @@ class StackedBatchNorm(nn.Module):
         self.num_batches_tracked += 1
         if features.device.type != "cpu":
             return self._elsewhere(features)
-        standard, mean, variance = normed(features, self.weight, self.bias, self.eps)
-        count = features.numel() // self.weight.numel()
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / max(1, count - 1)), self.momentum)
-        return standard
+        running = self.running_mean, self.running_var
+        return normed(features, self.weight, self.bias, running, self.eps, self.momentum)
 
     def _elsewhere(self, features: Tensor) -> Tensor:
         members = len(self.weight)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Literal
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from harness.data.augment import Views
 from harness.data.resident import ResidentData
+from harness.models.batch_invariant import squared_norms
 from harness.models.stacked import Stacked
 from harness.models.taps import Tapped
 from harness.record import EpochRecord
@@ -154,6 +156,8 @@ class _Pack:
 
     def __init__(self, members: Sequence[Member], data: ResidentData, device: torch.device) -> None:
         self.members, self.data, self.device = list(members), data, device
+        if device.type == "cpu":
+            import_module("harness.models.kernels")  # compiling them is no member's time
         built = [fresh(member.spec, member.teacher, data, device) for member in members]
         self.students = Stacked([student for student, _ in built])
         self.learner = StackedSGD(self.students, [member.spec.training for member in members])
@@ -223,10 +227,10 @@ class _Pack:
 
     def _scale(self) -> Tensor:
         """What each member's gradient is scaled by so that its norm is no larger than allowed, (members, 1)."""
-        squares = self.students.gradients.square().sum(dim=1)
+        squares = squared_norms(self.students.gradients)
         for group in self.groups:
             if group.part.leaves:
-                squares.index_add_(0, group.places, group.part.gradients.square().sum(dim=1))
+                squares.index_add_(0, group.places, squared_norms(group.part.gradients))
         return (self._clip / (squares.sqrt() + 1e-6)).clamp(max=1.0)[:, None]
 
     def score(self, row: int) -> Score:

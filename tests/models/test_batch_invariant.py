@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from harness.models.batch_invariant import at_positions, composed, evenly
+from harness.models.batch_invariant import _at_positions_of_members, at_positions, composed, evenly, squared_norms
 
 
 @pytest.mark.parametrize("count", [1, 7, 31, 32, 33])
@@ -35,3 +35,9 @@ def test_a_linear_layer_at_every_position_is_that_layer(shape: tuple[int, int]) 
     plain = torch.stack([F.linear(maps[image].movedim(0, 2), weight[image // 2]).movedim(2, 0) for image in range(6)])
     torch.testing.assert_close(at_positions(maps, weight), plain)
     torch.testing.assert_close(at_positions(maps, weight[0]), F.linear(maps.movedim(1, 3), weight[0]).movedim(3, 1))
+    torch.testing.assert_close(_at_positions_of_members(maps, weight), plain)
+
+
+def test_a_row_s_square_is_that_of_all_its_numbers() -> None:
+    rows = torch.randn(3, 640)
+    torch.testing.assert_close(squared_norms(rows), rows.square().sum(dim=1))

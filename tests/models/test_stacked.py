@@ -85,28 +85,39 @@ def test_a_members_numbers_do_not_depend_on_its_company(network: ResNet, batch: 
         assert all(torch.equal(value, whole.state(row)[name]) for name, value in alone.state(0).items())
 
 
-def gradients(networks: Sequence[nn.Module], given: object) -> list[Tensor]:
-    """What the first of stacked networks says and learns, of a loss that weighs each of its numbers differently."""
+def gradients(networks: Sequence[nn.Module], given: object, place: int = 0) -> list[Tensor]:
+    """What one of stacked networks says and learns, of a loss that weighs each of its numbers differently."""
     stack = Stacked(networks)
     said = stack.network(given)
     said = torch.cat(said, dim=1) if isinstance(said, list) else said
     weights = torch.randn(len(said) // stack.count, said.shape[1], generator=torch.Generator().manual_seed(1))
     found = torch.autograd.grad((said.unflatten(0, (stack.count, -1)) * weights).sum(), stack.leaves)
-    return [apart(said.detach(), stack.count)[0], *(leaf[0] for leaf in found)]
+    return [apart(said.detach(), stack.count)[place], *(leaf[place] for leaf in found)]
 
 
-@pytest.mark.parametrize("batch", [2, 8, 13, 32])
+def are_those_in_any_company(of: Callable[[slice, int], list[Tensor]]) -> None:
+    """The first's and the last's numbers, where they stand among others and where they stand alone."""
+    for alone, *companies in (
+        [(slice(0, 1), 0), *((slice(0, count), 0) for count in (2, 3, 5))],
+        [(slice(4, 5), 0), *((slice(5 - count, 5), count - 1) for count in (2, 3, 5))],
+    ):
+        expected = of(*alone)
+        for company in companies:
+            assert all(torch.equal(number, same) for number, same in zip(of(*company), expected, strict=True))
+
+
+@pytest.mark.parametrize("batch", [2, 13, 32, 64])
 @pytest.mark.parametrize(("channels", "across"), [(3, 8), (16, 7), (3, 3), (1, 4)])
 @pytest.mark.parametrize("reach", [1, 128])
 def test_nor_do_those_of_an_estimator(reach: int, channels: int, across: int, batch: int) -> None:
     own, goal = {"a": (channels, across, across), "b": (8, 2, 2)}, {"a": (5, across, across), "b": (16, 2, 2)}
     estimators = members(lambda: Squeeze(own, goal, Attention(global_width=reach), transform=True))
     maps = {tap: images_for(5, shape, batch) for tap, shape in own.items()}
-    alone, *others = (
-        gradients(estimators[:count], {tap: together(of_tap[:count]) for tap, of_tap in maps.items()})
-        for count in (1, 2, 3, 5)
-    )
-    assert all(torch.equal(number, same) for other in others for number, same in zip(alone, other, strict=True))
+
+    def of(some: slice, place: int) -> list[Tensor]:
+        return gradients(estimators[some], {tap: together(of_tap[some]) for tap, of_tap in maps.items()}, place)
+
+    are_those_in_any_company(of)
 
 
 @pytest.mark.parametrize("batch", [2, 8, 13, 32])
@@ -115,17 +126,16 @@ def test_nor_do_those_of_an_estimator(reach: int, channels: int, across: int, ba
 def test_nor_do_those_of_a_discriminator(classes: int, widths: tuple[int, ...], batch: int) -> None:
     rivals = members(lambda: Discriminator(widths=widths).build(classes))
     logits = images_for(5, (classes,), batch)
-    alone, *others = (gradients(rivals[:count], together(logits[:count])) for count in (1, 2, 3, 5))
-    assert all(torch.equal(number, same) for other in others for number, same in zip(alone, other, strict=True))
+    are_those_in_any_company(lambda some, place: gradients(rivals[some], together(logits[some]), place))
 
 
 @pytest.mark.parametrize("curve", [nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.Softplus(), nn.Hardswish()], ids=repr)
 @pytest.mark.parametrize("shape", [(3, 7, 7), (1, 2, 2), (5, 1, 1)])
 def test_nor_does_a_curve(curve: nn.Module, shape: tuple[int, ...]) -> None:
     images = images_for(5, shape, 9)
-    alone, *others = (Stacked([curve] * count).network(together(images[:count])) for count in (1, 2, 3, 5))
-    for count, other in zip((2, 3, 5), others, strict=True):
-        assert torch.equal(alone, apart(other, count)[0])
+    whole = apart(Stacked([curve] * 5).network(together(images)), 5)
+    for own, said in zip(images, whole, strict=True):
+        assert torch.equal(Stacked([curve]).network(own), said)
 
 
 @pytest.mark.parametrize("build", [lambda: Discriminator().build(CLASSES), lambda: nn.Linear(CLASSES, 1)])
@@ -194,7 +204,7 @@ class Scaled(nn.Module):
         (nn.Conv2d(1, 2, 3, dilation=2), False),
         (nn.Conv2d(1, 2, (3, 1)), False),
         (nn.BatchNorm2d(2, affine=False), False),
-        (nn.BatchNorm2d(1), False),
+        (nn.BatchNorm2d(1), True),
         (nn.Sequential(*[nn.Linear(2, 2)] * 2), False),
         (Scaled(), False),
     ],

@@ -35,11 +35,11 @@ def drawn(build: Callable[[], nn.Module], shape: tuple[int, ...], count: int = 3
 
 
 def holds(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
-    """Members' numbers are their own layer's, and those of the first do not depend on the others."""
+    """Members' numbers are their own layer's, and do not depend on the others or on where among them it stands."""
     layers, images = drawn(build, shape)
     whole = learnt(layers, images)
-    for count in (1, 2):
-        assert all(torch.equal(a[0], b[0]) for a, b in zip(learnt(layers[:count], images[:count]), whole, strict=True))
+    for some in (slice(0, 1), slice(0, 2), slice(1, 3), slice(2, 3)):
+        assert all(torch.equal(a, b[some]) for a, b in zip(learnt(layers[some], images[some]), whole, strict=True))
     for row, (layer, own) in enumerate(zip(layers, images, strict=True)):
         for ours, exact in zip(whole, learnt_exactly(layer, own), strict=True):
             size = float(exact.abs().max())
@@ -77,7 +77,8 @@ def test_a_convolution_in_groups_or_with_a_bias_or_unusual_steps(
 
 @pytest.mark.parametrize("batch", [2, 13, 64])
 @pytest.mark.parametrize(
-    ("build", "shape"), [(nn.BatchNorm2d, (3, 5, 4)), (nn.BatchNorm2d, (8, 1, 1)), (nn.BatchNorm1d, (7,))]
+    ("build", "shape"),
+    [(nn.BatchNorm2d, (3, 5, 4)), (nn.BatchNorm2d, (8, 1, 1)), (nn.BatchNorm2d, (1, 4, 4)), (nn.BatchNorm1d, (7,))],
 )
 def test_a_normalisation(build: Callable[[int], nn.Module], shape: tuple[int, ...], batch: int) -> None:
     holds(lambda: build(shape[0]), (batch, *shape))
@@ -110,3 +111,12 @@ def test_what_a_gpu_is_given_is_the_same_layer(build: Callable[[], nn.Module], b
     torch.testing.assert_close(other._elsewhere(given), stack(given), rtol=1e-4, atol=1e-5)
     for ours, theirs in zip(other.buffers(), stack.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("batch", [2, 64])
+@pytest.mark.parametrize(
+    "layer", [lambda: nn.Conv2d(3, 4, 3, 1, 1), lambda: nn.BatchNorm2d(3), lambda: nn.BatchNorm1d(3)]
+)
+def test_what_a_layer_says_may_be_changed_in_place(layer: Callable[[], nn.Module], batch: int) -> None:
+    shape = (batch, 3) if isinstance(layer(), nn.BatchNorm1d) else (batch, 3, 4, 4)
+    holds(lambda: nn.Sequential(layer(), nn.ReLU(inplace=True)), shape)

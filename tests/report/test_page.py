@@ -151,7 +151,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_report_needs_neither_torch_nor_ray_nor_optuna() -> None:
     imports = "import sys, harness.report.page, harness.report.leaderboard"
-    heavy = "print({'torch', 'ray', 'optuna'} & {*sys.modules})"
+    heavy = "print({'torch', 'numba', 'ray', 'optuna'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", f"{imports}; {heavy}"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

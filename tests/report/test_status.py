@@ -145,5 +145,6 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 
 
 def test_it_loads_neither_torch_nor_ray() -> None:
-    code = "import sys, harness.report.status; print(sorted({'torch', 'ray', 'optuna', 'plotly'} & set(sys.modules)))"
+    heavy = "{'torch', 'numba', 'ray', 'optuna', 'plotly'}"
+    code = f"import sys, harness.report.status; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -211,7 +211,7 @@ def test_a_pack_may_run_in_bfloat16(method: Method, workshop: Workshop) -> None:
 
 
 def test_narrow_networks_with_flat_maps_pack_in_bfloat16_too(workshop: Workshop) -> None:
-    """Their convolutions are banded products, and the last normalisation has one position."""
+    """Their last normalisation has one position."""
     narrow = {"student": ResNet(depth=8, width=3), "training__precision": "bfloat16"}
     told = pack([small_trial(KSAN(), seed=seed, **narrow) for seed in range(2)], workshop)
     assert {end.status for end in told.ends.values() if end} == {"completed"}

@@ -50,7 +50,7 @@ MAKING = {"data", "models", "distill", "train", "study", "search"}
 TELLING = {"store", "analysis", "report"}
 WEIGHS = "harness.analysis.importance"
 """The one file of the telling tower that imports Optuna, inside its functions."""
-HEAVY = {"torch", "torchvision", "ray", "optuna", "pandas", "plotly", "pyarrow", "duckdb", "sklearn", "scipy"}
+HEAVY = {"torch", "torchvision", "numba", "ray", "optuna", "pandas", "plotly", "pyarrow", "duckdb", "sklearn", "scipy"}
 
 
 @cache
@@ -165,8 +165,9 @@ def test_the_making_tower_tells_nothing(module: str) -> None:
         assert room(imported) not in {"analysis", "report"}, f"{module} imports {imported}"
 
 
-def test_one_file_imports_ray() -> None:
-    assert [m for m, path in modules().items() if "ray" in map(top, imports(path))] == ["harness.search.ray_tune"]
+@pytest.mark.parametrize(("library", "file"), [("ray", "harness.search.ray_tune"), ("numba", "harness.models.kernels")])
+def test_one_file_imports_it(library: str, file: str) -> None:
+    assert [m for m, path in modules().items() if library in map(top, imports(path))] == [file]
 
 
 def test_optuna_stays_in_the_search_and_where_it_weighs_hyper_parameters() -> None:

@@ -51,7 +51,8 @@ class AT(Transfer):
 
     @property
     def target_settings(self) -> list[object]:
-        return [self.power, self.over_channels]
+        settings: list[object] = [self.power, self.over_channels]
+        return settings if self._is_exact else [*settings, "evenly"]
 
     def targets(self, teacher: Features, parts: Parts) -> Targets:
         attention = {f"attention {tap}": a for tap, a in self._attention(teacher, parts).items()}
@@ -69,12 +70,17 @@ class AT(Transfer):
             distances = [squared_distance(ours, theirs) for ours, theirs in pairs]
         return {"attention": summed_over_taps(distances)}
 
+    @property
+    def _is_exact(self) -> bool:
+        """Whether its power is a product, and no approximation that depends on where a number stands."""
+        return self.power in (1, 2)
+
     def _attention(self, said: Features, parts: Parts) -> dict[str, Tensor]:
         return {tap: self._of(maps) for tap, maps in parts.pairing.resized(said.maps).items()}
 
     def _of(self, maps: Tensor) -> Tensor:
         """(n, c, h, w) → (n, h·w), each row of length 1."""
         size = maps.abs()
-        strength = size.pow(self.power) if self.power in (1, 2) else evenly(lambda sizes: sizes.pow(self.power), size)
+        strength = size.pow(self.power) if self._is_exact else evenly(lambda sizes: sizes.pow(self.power), size)
         flat = strength.sum(dim=1) if self.over_channels == "sum" else strength.amax(dim=1)
         return F.normalize(flat.flatten(1))

@@ -24,12 +24,12 @@ from torch.nn import functional as F
 from harness.distill.losses import cross_entropy
 from harness.distill.method import CollapsedError, Pairing, Pretraining, TeacherPart
 from harness.models.batch_invariant import at_positions, composed
-from harness.models.batch_last import laid_as, laid_usually, summed_over_positions
+from harness.models.memory_order import laid_as, laid_usually, summed_over_positions
 from harness.models.pairing import Taps
 from harness.models.taps import Features, Shape
 from harness.spec import Spec
 
-FORM = 3
+FORM = 4
 """Counted up where the same settings come to other numbers: what was kept of the teacher before is not taken up."""
 
 

@@ -1,7 +1,7 @@
 """Convolution and batch normalisation of stacked networks on a CPU, with gradients: torch's side of `kernels.py`.
 
 To torch a stack's maps are (N·B, c, h, w); in memory a pixel's images lie side by side, (c, h, w, N, B), and torch's
-functions of each number leave them so. The kernels are imported where they run: that compiles them.
+functions of each number leave them so.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-WHOLE = 64
-"""So many images of a member fill every register: torch takes no more columns at once."""
+from harness.models.memory_order import settled
 
 
 def convolved(
@@ -43,6 +42,11 @@ def as_autocast(*operands: Tensor) -> Sequence[Tensor]:
     return [operand.to(torch.get_autocast_dtype(kind)) for operand in operands]
 
 
+def compile_kernels() -> None:
+    """Compiles the kernels, or loads what an earlier process compiled; else the first one that is asked for does."""
+    import harness.models.kernels  # noqa: F401
+
+
 class _Convolution(torch.autograd.Function):
     """By `kernels.convolve`."""
 
@@ -63,7 +67,7 @@ class _Convolution(torch.autograd.Function):
             into += bias.T[:, None, None, :, None]
         ctx.save_for_backward(maps, weight)
         ctx.settings = stride, padding, groups
-        return _in_its_order(found, members)
+        return settled(found, members)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
@@ -79,7 +83,7 @@ class _Convolution(torch.autograd.Function):
             by_entries = by_entries.reshape(members, kernel, -1, width // groups).contiguous()
             of_images = _empty(gradient.shape[0], *maps.shape[:3])
             convolve_back(of_found.numpy(), by_entries.numpy(), _laid(of_images, members).numpy(), *ctx.settings)
-            of_images = _in_its_order(of_images, members)
+            of_images = settled(of_images, members)
         if ctx.needs_input_grad[1]:
             by_rows = weight.new_empty(members, width, kernel, own * kernel)
             convolve_weights(maps.numpy(), of_found.numpy(), by_rows.numpy(), *ctx.settings)
@@ -106,7 +110,7 @@ class _Norm(torch.autograd.Function):
         by(*(tensor.numpy() for tensor in arrays), *settings)
         ctx.save_for_backward(laid, weight, mean, variance)
         ctx.epsilon = settings[0]
-        return _in_its_order(standard, members)
+        return settled(standard, members)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
@@ -119,7 +123,7 @@ class _Norm(torch.autograd.Function):
         found = _laid(of_features, members), of_weight, of_bias
         back = normalise_vectors_back if gradient.dim() == 2 else normalise_back
         back(*(tensor.numpy() for tensor in (*given, *found)), ctx.epsilon)
-        return _in_its_order(of_features, members), of_weight, of_bias, None, None, None
+        return settled(of_features, members), of_weight, of_bias, None, None, None
 
 
 def _empty(count: int, *shape: int) -> Tensor:
@@ -136,60 +140,3 @@ def _laid(features: Tensor, members: int) -> Tensor:
         return features.contiguous().view(members, -1, features.shape[1])
     maps = features.permute(1, 2, 3, 0).contiguous()
     return maps.view(*maps.shape[:3], members, -1)
-
-
-def _in_its_order(features: Tensor, members: int) -> Tensor:
-    """With the batch last in memory, where the sums that torch takes over pixels see whole registers of one member's
-    images; else in torch's usual order.
-    """
-    return features.contiguous() if len(features) // members % WHOLE else features
-
-
-def laid_as(tensor: Tensor, like: Tensor) -> Tensor:
-    """In the order of memory that `like` has, so that torch works out in it what comes of both."""
-    relaid: Tensor = _Relaid.apply(tensor, True) if _is_last(like) else tensor
-    return relaid
-
-
-def laid_usually(tensor: Tensor) -> Tensor:
-    """In torch's usual order, so that what comes of it is; its gradient returns to the order that it was in."""
-    relaid: Tensor = _Relaid.apply(tensor, False) if _is_last(tensor) else tensor
-    return relaid
-
-
-def summed_over_positions(maps: Tensor) -> Tensor:
-    """(n, c, h, w) → (n, c), and back in the order of memory that the maps have."""
-    if not _is_last(maps):
-        return maps.sum(dim=(2, 3))
-    return laid_usually(maps.movedim(0, -1).sum(dim=(1, 2)).T)
-
-
-def of_members(tensor: Tensor, members: int, places: Tensor) -> Tensor:
-    """The images of some of a stack's members, in the order of memory that all of them have."""
-    if not _is_last(tensor):
-        usual: Tensor = tensor.unflatten(0, (members, -1))
-        return usual.index_select(0, places).flatten(0, 1)
-    last: Tensor = tensor.movedim(0, -1).unflatten(-1, (members, -1))
-    return last.index_select(-2, places).flatten(-2).movedim(-1, 0)
-
-
-class _Relaid(torch.autograd.Function):
-    """The same numbers with the batch last in memory, or first."""
-
-    @staticmethod
-    def forward(ctx, tensor: Tensor, is_last: bool) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.is_last = is_last
-        return _in_order(tensor, is_last)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
-        return _in_order(gradient, not ctx.is_last), None
-
-
-def _in_order(tensor: Tensor, is_last: bool) -> Tensor:
-    return tensor.movedim(0, -1).contiguous().movedim(-1, 0) if is_last else tensor.contiguous()
-
-
-def _is_last(tensor: Tensor) -> bool:
-    """Of a stack's maps this depends on their shape and B, and not on N: see `_in_its_order`."""
-    return tensor.stride(0) == 1 and not tensor.is_contiguous()

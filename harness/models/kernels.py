@@ -6,19 +6,26 @@ are full whatever the network:
 
     maps (channels, h, w, members, images)     weights and gradients with the member first
 
+    channels × high × long    what enters a convolution, `own` channels of which one group reads
+    width × down × wide       what leaves it
+
 Every function is a loop over members, so none depends on its company. Rows are added up in a fixed order; where numbers
 are added up within a row, in registers' parts, that is fixed by the processor and the batch.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 from numba import float32, njit
 from numpy.typing import NDArray
 
+_NOT_KEPT = (RuntimeError, OSError, EOFError, ValueError, UnpicklingError)
+"""Nowhere to keep what is compiled, a full disk, or a damaged file."""
 Floats = NDArray[np.float32]
 Kernel = Callable[..., Any]
 
@@ -37,7 +44,9 @@ def _compiled(*arguments: str, sums: bool = False) -> Callable[[Kernel], Kernel]
         signature = f"void({', '.join(arguments)})"
         try:
             return njit(signature, cache=True, nogil=True, fastmath=allowed)(function)
-        except Exception:  # nowhere to keep it, a full disk, or a damaged file: every process compiles anew
+        except _NOT_KEPT as error:
+            said = f"{function.__name__} is compiled anew by every process: {error or type(error).__name__}"
+            warnings.warn(f"{said}; NUMBA_CACHE_DIR names a folder to keep it in", stacklevel=2)
             return njit(signature, nogil=True, fastmath=allowed)(function)
 
     return compiled
@@ -265,7 +274,7 @@ def normalise(
             variance = total / count
             means[member, channel], variances[member, channel] = mean, variance
             _follow(running_mean, member, channel, mean, momentum)
-            _follow(running_var, member, channel, variance * count / max(1, count - 1), momentum)
+            _follow(running_var, member, channel, variance * count / (count - 1), momentum)
             scale, shift = float32(weight[member, channel] / np.sqrt(variance + epsilon)), bias[member, channel]
             for pixel in range(pixels):
                 row = maps[channel, pixel // wide, pixel % wide, member]
@@ -347,7 +356,7 @@ def normalise_vectors(
             variance = totals[i] / np.float32(batch)
             means[member, i], variances[member, i] = mean[i], variance
             _follow(running_mean, member, i, mean[i], momentum)
-            _follow(running_var, member, i, variance * batch / max(1, batch - 1), momentum)
+            _follow(running_var, member, i, variance * batch / (batch - 1), momentum)
             scale[i], shift[i] = weight[member, i] / np.sqrt(variance + epsilon), bias[member, i]
         for image in range(batch):
             row, to = vectors[member, image], into[member, image]

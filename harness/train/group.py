@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from harness.data.served import Batch
 from harness.distill.method import Lesson, Losses, Parts, Targets
-from harness.models.batch_last import of_members
+from harness.models.memory_order import of_members
 from harness.models.stacked import Stacked
 from harness.models.taps import Features
 from harness.spec import content_id
@@ -113,7 +113,7 @@ class Group:
             }
         each = []
         for place in range(count):
-            mine = partial(_of_member, place=place, members=count)
+            mine = partial(_own, place=place, members=count)
             features, of_member = student.each(mine), {name: mine(target) for name, target in targets.items()}
             own = Lesson(mine(lesson.labels), mine(lesson.indices), lesson.generator)
             each.append(self.method.losses(features, of_member, own, Parts(self._pairing, nn.Identity())))
@@ -175,7 +175,7 @@ class Group:
             self.rival.take_up(place, states["rival"])
 
 
-def _of_member(tensor: Tensor, place: int, members: int) -> Tensor:
+def _own(tensor: Tensor, place: int, members: int) -> Tensor:
     """A member's images, copied to where a register begins: what begins elsewhere may be rounded otherwise."""
     own: Tensor = tensor.unflatten(0, (members, -1))[place]
     return own.clone(memory_format=torch.contiguous_format)

@@ -15,7 +15,6 @@ import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from typing import Any, Literal
 
 import torch
@@ -156,8 +155,6 @@ class _Pack:
 
     def __init__(self, members: Sequence[Member], data: ResidentData, device: torch.device) -> None:
         self.members, self.data, self.device = list(members), data, device
-        if device.type == "cpu":
-            import_module("harness.models.kernels")  # compiling them is no member's time
         built = [fresh(member.spec, member.teacher, data, device) for member in members]
         self.students = Stacked([student for student, _ in built])
         self.learner = StackedSGD(self.students, [member.spec.training for member in members])

@@ -323,10 +323,17 @@ def attention_of(**settings: object) -> list[float]:
 
 @pytest.mark.parametrize(
     ("over_channels", "power", "strength"),
-    [("sum", 1, (4, 3)), ("sum", 2, (10, 5)), ("max", 1, (3, 2)), ("max", 2, (9, 4)), ("max", 3, (27, 8))],
+    [
+        ("sum", 1, (4, 3)),
+        ("sum", 2, (10, 5)),
+        ("sum", 2.5, (1 + 3**2.5, 2**2.5 + 1)),
+        ("max", 1, (3, 2)),
+        ("max", 2, (9, 4)),
+        ("max", 3, (27, 8)),
+    ],
 )
 def test_at_s_map_is_the_sum_or_the_largest_of_powers_at_length_1(
-    over_channels: str, power: int, strength: tuple[int, int]
+    over_channels: str, power: float, strength: tuple[float, float]
 ) -> None:
     length = math.hypot(*strength)
     found = attention_of(over_channels=over_channels, power=power)

@@ -14,6 +14,7 @@ from harness.distill.attention import Attention, Squeeze
 from harness.distill.discriminator import Discriminator
 from harness.models.architecture import Architecture
 from harness.models.layers import Pointwise
+from harness.models.memory_order import settled
 from harness.models.resnet import ResNet
 from harness.models.stacked import Stacked, can_stack
 from tests.contract.unions import ARCHITECTURES, smallest
@@ -37,6 +38,11 @@ def together(images: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(images))
 
 
+def as_layers_say(images: Tensor, count: int) -> Tensor:
+    """A stack's images in the order of memory that its layers' results have."""
+    return settled(images.movedim(0, -1).contiguous().movedim(-1, 0), count)
+
+
 def apart(answers: Tensor, count: int) -> list[Tensor]:
     return list(answers.unflatten(0, (count, -1)))
 
@@ -57,10 +63,10 @@ def images_for(count: int, shape: tuple[int, ...], batch: int = 16) -> list[Tens
 
 
 @pytest.mark.parametrize("network", [*STACKABLE, *NARROW], ids=lambda network: network.label)
-@pytest.mark.parametrize("across", [8, 32])
-def test_a_stack_computes_what_its_members_do(network: Architecture, across: int) -> None:
+@pytest.mark.parametrize(("across", "batch"), [(8, 64), (32, 16)])
+def test_a_stack_computes_what_its_members_do(network: Architecture, across: int, batch: int) -> None:
     plain = members(lambda: network.build(3, CLASSES), 3)
-    images = images_for(3, (3, across, across))
+    images = images_for(3, (3, across, across), batch)
     stack = Stacked(plain)
     said = stack.network(together(images))
     for alone, pictures, logits in zip(plain, images, apart(said, 3), strict=True):
@@ -71,7 +77,7 @@ def test_a_stack_computes_what_its_members_do(network: Architecture, across: int
 
 
 @pytest.mark.parametrize("network", NARROW, ids=lambda network: network.label)
-@pytest.mark.parametrize("batch", [16, 13])
+@pytest.mark.parametrize("batch", [64, 13])
 def test_a_members_numbers_do_not_depend_on_its_company(network: ResNet, batch: int) -> None:
     plain = members(lambda: network.build(1, CLASSES))
     images = images_for(5, (1, 8, 8), batch)
@@ -115,7 +121,8 @@ def test_nor_do_those_of_an_estimator(reach: int, channels: int, across: int, ba
     maps = {tap: images_for(5, shape, batch) for tap, shape in own.items()}
 
     def of(some: slice, place: int) -> list[Tensor]:
-        return gradients(estimators[some], {tap: together(of_tap[some]) for tap, of_tap in maps.items()}, place)
+        given = {tap: as_layers_say(together(own := of_tap[some]), len(own)) for tap, of_tap in maps.items()}
+        return gradients(estimators[some], given, place)
 
     are_those_in_any_company(of)
 
@@ -151,6 +158,25 @@ def test_its_gradients_are_those_of_its_members(build: Callable[[], nn.Module]) 
         for ours, theirs in zip([leaf[row] for leaf in found], plain, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(apart(through, 3)[row], of_input, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [13, 64])
+def test_nor_are_an_estimator_s_others(batch: int) -> None:
+    own, goal = {"a": (3, 5, 5), "b": (8, 2, 2)}, {"a": (5, 5, 5), "b": (16, 2, 2)}
+    networks = members(lambda: Squeeze(own, goal, Attention(global_width=9), transform=True), 3)
+    inputs = {tap: images_for(3, shape, batch) for tap, shape in own.items()}
+    stack = Stacked(networks)
+    given = {tap: as_layers_say(together(images), 3).requires_grad_() for tap, images in inputs.items()}
+    said = torch.cat(stack.network(given), dim=1)
+    found = torch.autograd.grad(said, [*given.values(), *stack.leaves], said.detach().cos())
+    for row, network in enumerate(networks):
+        maps = {tap: images[row].clone().requires_grad_() for tap, images in inputs.items()}
+        alone = torch.cat(network(maps), dim=1)
+        torch.testing.assert_close(apart(said, 3)[row], alone, rtol=1e-4, atol=1e-5)
+        expected = torch.autograd.grad(alone, [*maps.values(), *network.parameters()], alone.detach().cos())
+        ours = [*(apart(one, 3)[row] for one in found[:2]), *(leaf[row] for leaf in found[2:])]
+        for one, other in zip(ours, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("channels", "across"), [(32, 7), (64, 4), (20, 3)])

@@ -85,8 +85,11 @@ def test_a_normalisation(build: Callable[[int], nn.Module], shape: tuple[int, ..
 
 
 @pytest.mark.parametrize("batch", [2, 64])
-def test_a_normalisation_keeps_what_its_members_would(batch: int) -> None:
-    layers, images = drawn(lambda: nn.BatchNorm2d(4, momentum=0.3), (batch, 4, 3, 3))
+@pytest.mark.parametrize(("build", "shape"), [(nn.BatchNorm2d, (4, 3, 3)), (nn.BatchNorm1d, (4,))])
+def test_a_normalisation_keeps_what_its_members_would(
+    build: Callable[..., nn.Module], shape: tuple[int, ...], batch: int
+) -> None:
+    layers, images = drawn(lambda: build(4, momentum=0.3), (batch, *shape))
     stack = Stacked(layers)
     for _ in range(2):
         stack.network(torch.cat([5 + 2 * one for one in images]))
@@ -104,13 +107,54 @@ def test_a_linear_layer(widths: tuple[int, int], batch: int) -> None:
 
 
 @pytest.mark.parametrize("batch", [2, 64])
-@pytest.mark.parametrize("build", [lambda: nn.Conv2d(6, 4, 3, 2, 1), lambda: nn.BatchNorm2d(6)])
-def test_what_a_gpu_is_given_is_the_same_layer(build: Callable[[], nn.Module], batch: int) -> None:
-    layers, images = drawn(build, (batch, 6, 7, 7))
-    stack, other, given = Stacked(layers).network, Stacked(layers).network, torch.cat(images)
-    torch.testing.assert_close(other._elsewhere(given), stack(given), rtol=1e-4, atol=1e-5)
-    for ours, theirs in zip(other.buffers(), stack.buffers(), strict=True):
-        torch.testing.assert_close(ours, theirs)
+@pytest.mark.parametrize(
+    ("build", "shape"),
+    [
+        (lambda: nn.Conv2d(6, 4, 3, 2, 1), (6, 7, 7)),
+        (lambda: nn.Conv2d(6, 4, 3, 1, 1, groups=2, bias=False), (6, 7, 7)),
+        (lambda: Pointwise(6, 4, 2), (6, 7, 7)),
+        (lambda: nn.BatchNorm2d(6), (6, 7, 7)),
+        (lambda: nn.BatchNorm1d(6), (6,)),
+    ],
+)
+def test_what_a_gpu_is_given_is_the_same_layer(
+    build: Callable[[], nn.Module], shape: tuple[int, ...], batch: int
+) -> None:
+    layers, images = drawn(build, (batch, *shape))
+    here, there = Stacked(layers), Stacked(layers)
+    given = torch.cat(images).requires_grad_()
+    ours, theirs = here.network(given), there.network._elsewhere(given)
+    torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
+    towards = ours.detach().cos()
+    ours, theirs = (
+        torch.autograd.grad(said, [given, *stack.leaves], towards) for said, stack in ((ours, here), (theirs, there))
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
+    for row in range(len(layers)):
+        for name, value in here.state(row).items():
+            torch.testing.assert_close(there.state(row)[name], value)
+
+
+@pytest.mark.parametrize("batch", [2, 64])
+@pytest.mark.parametrize(
+    ("build", "shape"),
+    [
+        (lambda: nn.Conv2d(3, 4, 3, 1, 1), (3, 5, 5)),
+        (lambda: nn.BatchNorm2d(3), (3, 5, 5)),
+        (lambda: nn.Linear(7, 4), (7,)),
+    ],
+)
+def test_in_bfloat16_it_is_the_layer_in_bfloat16(
+    build: Callable[[], nn.Module], shape: tuple[int, ...], batch: int
+) -> None:
+    layers, images = drawn(build, (batch, *shape))
+    with torch.autocast("cpu", torch.bfloat16):
+        said = Stacked(layers).network(torch.cat(images)).unflatten(0, (len(layers), -1))
+        for row, (layer, own) in enumerate(zip(layers, images, strict=True)):
+            alone = layer.train()(own)
+            assert said.dtype == alone.dtype
+            torch.testing.assert_close(said[row], alone, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("batch", [2, 64])

@@ -132,8 +132,9 @@ def test_what_a_gpu_is_given_is_the_same_layer(
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
     for row in range(len(layers)):
-        for name, value in here.state(row).items():
-            torch.testing.assert_close(there.state(row)[name], value)
+        for name in ("running_mean", "running_var"):
+            if name in here.state(row):
+                torch.testing.assert_close(there.state(row)[name], here.state(row)[name])
 
 
 @pytest.mark.parametrize("batch", [2, 64])

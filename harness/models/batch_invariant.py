@@ -4,6 +4,7 @@
     member_products  rows times each member's own weights   products with a matrix, or with a vector
     at_positions     a linear layer at every position       rows that begin where a register does, or elsewhere
     composed         a product of weight matrices           those of several columns, or of one
+    squared_norms    a sum of squares for each row          sums that are split over threads, or not
 
 The third column is what a processor's libraries round in two ways. Stacked networks and their losses are made of these,
 so that a member's numbers do not depend on its company.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -22,7 +23,10 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
-DRAWN = "return [...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg'))"
+LOADED = "return location.href === arguments[0] && document.readyState === 'complete'"
+UNDRAWN = """
+return [...document.querySelectorAll('.plot')].filter((plot) => !plot.querySelector('.main-svg')).map(({ id }) => id)
+"""
 PATIENCE = 90
 """Seconds, on a machine that does much else."""
 
@@ -47,10 +51,16 @@ def opened(browser: webdriver.Chrome, page: Path, width: int = 1280, theme: str 
     resized(browser, width, 900)
     browser.get("about:blank")
     browser.get(page.as_uri())
+    # On a busy machine the driver has called half a page loaded: its last folds stayed shut, and undrawn.
+    WebDriverWait(browser, PATIENCE).until(lambda seen: seen.execute_script(LOADED, page.as_uri()))
     if tall:
         browser.execute_script("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
         resized(browser, width, browser.execute_script("return document.documentElement.scrollHeight"))
-        WebDriverWait(browser, PATIENCE).until(lambda seen: seen.execute_script(DRAWN))
+        try:
+            WebDriverWait(browser, PATIENCE).until(lambda seen: not seen.execute_script(UNDRAWN))
+        except TimeoutException:
+            undrawn = ", ".join(browser.execute_script(UNDRAWN))
+            raise AssertionError(f"not drawn within {PATIENCE} s: {undrawn}") from None
 
 
 def resized(browser: webdriver.Chrome, width: int, height: int) -> None:

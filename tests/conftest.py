@@ -11,14 +11,19 @@ import torch
 from harness.store.parquet import Store
 from tests.studies import written
 
+STARTS_RAY = {
+    **dict.fromkeys(("test_chaos.py", "test_draining.py", "test_nodes.py"), "interrupts and nodes"),
+    **dict.fromkeys(("test_kills.py", "test_ray.py"), "kills"),
+}
+
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps each file in one of pytest's processes, so that what it prepares is prepared once; and those that start
-    Ray, kill and count processes all in one, one after another."""
+    Ray in two of them, first, since they take longest, and no more than two clusters at a time."""
+    items.sort(key=lambda item: item.path.name not in STARTS_RAY)
     for item in items:
-        is_about_processes = item.path.parent.name == "faults" or item.path.name == "test_ray.py"
-        item.add_marker(pytest.mark.xdist_group("processes" if is_about_processes else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(STARTS_RAY.get(item.path.name, str(item.path))))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -100,30 +100,45 @@ class _Norm(torch.autograd.Function):
     def forward(  # type: ignore[no-untyped-def]
         ctx, features: Tensor, weight: Tensor, bias: Tensor, running: tuple[Tensor, Tensor], *settings: float
     ) -> Tensor:
-        from harness.models.kernels import normalise, normalise_vectors
-
         members = len(weight)
         laid, standard = _laid(features, members), _empty(*features.shape)
-        mean, variance = torch.empty_like(weight), torch.empty_like(weight)
-        arrays = laid, weight.detach(), bias.detach(), _laid(standard, members), mean, variance, *running
-        by = normalise_vectors if features.dim() == 2 else normalise
-        by(*(tensor.numpy() for tensor in arrays), *settings)
+        mean, variance = normalise(laid, weight, bias, _laid(standard, members), running, *settings)
         ctx.save_for_backward(laid, weight, mean, variance)
         ctx.epsilon = settings[0]
         return settled(standard, members)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
-        from harness.models.kernels import normalise_back, normalise_vectors_back
-
         laid, weight, mean, variance = ctx.saved_tensors
         members, of_features = len(weight), _empty(*gradient.shape)
-        of_weight, of_bias = torch.empty_like(mean), torch.empty_like(mean)
-        given = laid, _laid(gradient, members), weight.detach(), mean, variance
-        found = _laid(of_features, members), of_weight, of_bias
-        back = normalise_vectors_back if gradient.dim() == 2 else normalise_back
-        back(*(tensor.numpy() for tensor in (*given, *found)), ctx.epsilon)
+        found = _laid(of_features, members)
+        of_weight, of_bias = normalise_back(laid, _laid(gradient, members), weight, mean, variance, found, ctx.epsilon)
         return settled(of_features, members), of_weight, of_bias, None, None, None
+
+
+def normalise(
+    laid: Tensor, weight: Tensor, bias: Tensor, into: Tensor, running: tuple[Tensor, Tensor], *settings: float
+) -> tuple[Tensor, Tensor]:
+    """Standardises what lies as `kernels` have it; means and variances, (N, c). The settings are ε and momentum."""
+    from harness.models import kernels
+
+    mean, variance = torch.empty_like(weight), torch.empty_like(weight)
+    by = kernels.normalise_vectors if laid.dim() == 3 else kernels.normalise
+    by(*(tensor.detach().numpy() for tensor in (laid, weight, bias, into, mean, variance, *running)), *settings)
+    return mean, variance
+
+
+def normalise_back(
+    laid: Tensor, gradient: Tensor, weight: Tensor, mean: Tensor, variance: Tensor, into: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor]:
+    """The gradient of what was standardised, and those of weights and biases, (N, c)."""
+    from harness.models import kernels
+
+    of_weight, of_bias = torch.empty_like(mean), torch.empty_like(mean)
+    back = kernels.normalise_vectors_back if laid.dim() == 3 else kernels.normalise_back
+    arrays = laid, gradient, weight, mean, variance, into, of_weight, of_bias
+    back(*(tensor.detach().numpy() for tensor in arrays), epsilon)
+    return of_weight, of_bias
 
 
 def _empty(count: int, *shape: int) -> Tensor:

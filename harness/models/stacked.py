@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from harness.models.batch_invariant import ROW
 from harness.models.layers import Pointwise
 from harness.models.stacked_layers import Curve, StackedBatchNorm, StackedConv2d, StackedLinear
+from harness.models.stacked_perceptron import StackedPerceptron, is_perceptron
 
 _LEAVES = (nn.Conv2d, Pointwise, nn.BatchNorm1d, nn.BatchNorm2d, nn.Linear)
 _DRAWS = (nn.modules.dropout._DropoutNd, nn.RReLU)
@@ -100,13 +101,15 @@ class Stacked:
         """The network over such weights."""
         network = copy.deepcopy(self._plain).train()
         own = dict(zip(dict(self._plain.named_parameters()), weights, strict=True))
-        for path, layer in list(network.named_modules(remove_duplicate=False)):
+        for path, layer in reversed(list(network.named_modules(remove_duplicate=False))):  # a module after its layers
             stacked: nn.Module | None = None
             if isinstance(layer, _CURVES):
                 stacked = Curve(layer)
             elif isinstance(layer, _LEAVES):
                 prefix = f"{path}." if path else ""
                 stacked = self._stacked(layer, prefix, {name: own.get(prefix + name) for name in ("weight", "bias")})
+            elif is_perceptron(layer):
+                stacked = StackedPerceptron(list(layer.children()))
             if stacked is not None:
                 if not path:
                     return stacked

@@ -26,7 +26,7 @@ LATE: dict[str, Any] = tiny(data__train=640, training={"epochs": 1, "batch_size"
 LATE["arms"] = LATE["arms"][:1]
 LATE["pairs"][0]["students"].append({"name": "resnet", "depth": 110, "width": 2})
 """After a trial of some seconds comes one whose first epoch takes a minute."""
-LONGEST = 15
+LONGEST = 30
 """Seconds for an end that takes 1.5 to 3.5 on a free machine, and takes a minute if it waits for the epoch."""
 
 

@@ -116,7 +116,7 @@ def test_an_interrupted_search_stops_at_once_and_goes_on(tmp_path: Path) -> None
         below = workers(process.pid)
         began = time.monotonic()
         impatiently_interrupted(process)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20
         wait_for(lambda: not alive(below), seconds=30)
     before = trial_files(tmp_path)
     again = CliRunner().invoke(app, command(tmp_path, "inline")[1:])

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-import psutil
 import pytest
+from ray._private import services
 from ray._raylet import GcsClient
+from typer.testing import CliRunner
 
+from harness.cli import app
 from harness.store.parquet import Store
-from tests.faults.processes import HARNESS, alive, command, descendants, finished, started, wait_for
+from tests.faults.processes import HARNESS, alive, command, descendants, started, wait_for
 from tests.search.inline import numbers, search
 from tests.studies import tiny, written
 
@@ -110,14 +112,15 @@ def test_a_node_that_is_killed_half_way_costs_no_trial(
 
 
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:9"])
-def test_a_cluster_that_does_not_answer_is_told(address: str, tmp_path: Path) -> None:
-    if address == "auto" and any(process.name() == "gcs_server" for process in psutil.process_iter()):
-        pytest.skip("a cluster of somebody's runs on this machine, and would answer")
-    told = finished(command(tmp_path, "ray", "--address", address))
-    assert told.returncode == 3, told.stdout
-    assert f"no Ray cluster could be joined at {address}" in told.stdout
-    assert "ray start --head" in told.stdout
-    assert "Traceback" not in told.stdout
+def test_a_cluster_that_does_not_answer_is_told(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, to which no other test's cluster is shown."""
+    monkeypatch.setattr(services.psutil, "process_iter", lambda *_: iter(()))
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    told = CliRunner().invoke(app, command(tmp_path, "ray", "--address", address)[1:])
+    assert told.exit_code == 3, told.output
+    assert f"no Ray cluster could be joined at {address}" in told.output
+    assert "ray start --head" in told.output
+    assert "Traceback" not in told.output
 
 
 def test_all_ports_of_a_search_of_this_machine_are_loopbacks(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""A row of layers of vectors as one operation gives what its layers give, to the bit."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.distill.discriminator import Discriminator
+from harness.models.stacked import Stacked
+from harness.models.stacked_perceptron import StackedPerceptron
+
+CLASSES = 10
+
+
+def stack(members: int, **shape: Any) -> Stacked:
+    """Discriminators with weights and statistics of their own."""
+    torch.manual_seed(0)
+    return Stacked([Discriminator(**shape).build(CLASSES) for _ in range(members)])
+
+
+def layer_by_layer(network: nn.Module) -> nn.Module:
+    """The same network over the same weights and statistics, each layer by itself."""
+    if isinstance(network, StackedPerceptron):
+        return nn.Sequential(*network.layers)
+    for name, child in network.named_children():
+        setattr(network, name, layer_by_layer(child))
+    return network
+
+
+def a_step(network: nn.Module, leaves: list[Tensor], logits: Tensor) -> list[Tensor]:
+    """What a network says, and the gradients of what it saw and of its weights."""
+    seen = logits.clone().requires_grad_()
+    said = network(seen)
+    return [said, *torch.autograd.grad(said.square().sum(), [seen, *leaves])]
+
+
+def statistics(stacked: Stacked) -> dict[str, Tensor]:
+    return {f"{row}.{name}": value for row in range(stacked.count) for name, value in stacked.state(row).items()}
+
+
+@pytest.mark.parametrize("members", [1, 3, 32])
+@pytest.mark.parametrize("batch", [64, 13])
+@pytest.mark.parametrize("shape", [{"widths": [128, 256, 128]}, {"widths": [5]}, {"widths": [8, 8], "residual": True}])
+def test_it_is_its_layers(members: int, batch: int, shape: dict[str, Any]) -> None:
+    logits = torch.randn(members * batch, CLASSES, generator=torch.Generator().manual_seed(1))
+    one, other = stack(members, **shape), stack(members, **shape)
+    assert any(isinstance(module, StackedPerceptron) for module in one.network.modules())
+    for _ in range(2):
+        found = a_step(one.network, one.leaves, logits)
+        expected = a_step(layer_by_layer(other.network), other.leaves, logits)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.equal(theirs)
+    for name, value in statistics(one).items():
+        assert value.equal(statistics(other)[name]), name
+
+
+def test_to_a_student_its_weights_are_constants() -> None:
+    """They get no gradient; what it sees gets the same."""
+    logits = torch.randn(2 * 16, CLASSES, generator=torch.Generator().manual_seed(1))
+    one, other = stack(2), stack(2)
+    found, expected = a_step(one.frozen(), [], logits), a_step(other.network, [], logits)
+    assert all(ours.equal(theirs) for ours, theirs in zip(found, expected, strict=True))
+
+
+def test_a_verdict_alone_is_left_to_its_layers() -> None:
+    """Products with a vector are filled up, see `batch_invariant.member_products`."""
+    network = stack(2, class_head=False).network
+    assert not any(isinstance(module, StackedPerceptron) for module in network.modules())
+
+
+def test_in_half_precision_it_is_left_to_its_layers() -> None:
+    logits = torch.randn(2 * 16, CLASSES, generator=torch.Generator().manual_seed(1))
+    network = stack(2).network
+    alone = layer_by_layer(copy.deepcopy(network))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert network(logits).equal(alone(logits))
+        assert network(logits).dtype == torch.bfloat16

@@ -1,7 +1,7 @@
 """Stacked perceptrons: linear layers, batch normalisations and ReLUs of vectors in a row, as one operation.
 
-A discriminator is small: layer by layer torch takes longer to come to its arithmetic, and to its gradient's, than for it.
-Here the same products and kernels run in the same order, so every number is the same, bit for bit.
+A discriminator is small: layer by layer torch takes longer to come to its arithmetic than for it. Here the same
+products and kernels run in the same order, so every number is the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class StackedPerceptron(nn.Module):
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
+        self.members = next(len(layer.weight) for layer in layers if isinstance(layer, StackedLinear))
 
     def forward(self, features: Tensor) -> Tensor:
         """As one operation on vectors in single precision on a CPU, elsewhere layer by layer."""
@@ -41,8 +42,9 @@ class StackedPerceptron(nn.Module):
                 features = layer(features)
             return features
         layers = list(self.layers)
-        weights = [weight for layer in layers if not isinstance(layer, nn.ReLU) for weight in (layer.weight, layer.bias)]
-        found: Tensor = _Perceptron.apply(features, layers, *weights)
+        weighted = [layer for layer in layers if not isinstance(layer, nn.ReLU)]
+        weights = [weight for layer in weighted for weight in (layer.weight, layer.bias)]
+        found: Tensor = _Perceptron.apply(features, self.members, layers, *weights)
         return found
 
 
@@ -50,8 +52,10 @@ class _Perceptron(torch.autograd.Function):
     """Keeps of each layer what its gradient needs."""
 
     @staticmethod
-    def forward(ctx, features: Tensor, layers: Sequence[nn.Module], *weights: Tensor | None) -> Tensor:  # type: ignore[no-untyped-def]
-        rows = features.contiguous().view(len(weights[0]), -1, features.shape[1])
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, features: Tensor, members: int, layers: Sequence[nn.Module], *weights: Tensor | None
+    ) -> Tensor:
+        rows = features.contiguous().view(members, -1, features.shape[1])
         ctx.layers, ctx.kept = layers, []
         for layer in layers:
             entering = rows
@@ -74,7 +78,7 @@ class _Perceptron(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
         layers, kept = list(ctx.layers), list(ctx.kept)
-        learns = any(ctx.needs_input_grad[2:])
+        learns = any(ctx.needs_input_grad[3:])
         rows = gradient.contiguous().view(len(kept[0][0]), -1, gradient.shape[1])
         of_weights: list[Tensor | None] = []
         while layers:
@@ -87,10 +91,11 @@ class _Perceptron(torch.autograd.Function):
                     if layers or ctx.needs_input_grad[0]:
                         rows = torch.bmm(rows, layer.weight)
                 case StackedBatchNorm():
-                    found = torch.empty_like(of)
-                    of_weight, of_bias = normalise_back(of, rows, layer.weight, *statistics, found, layer.eps)
+                    found, (mean, variance) = torch.empty_like(of), statistics
+                    of_weight, of_bias = normalise_back(of, rows, layer.weight, mean, variance, found, layer.eps)
                     of_weights += [of_bias, of_weight] if learns else [None, None]
                     rows = found
                 case _:
                     rows = torch.ops.aten.threshold_backward(rows, of, 0)
-        return rows.flatten(0, 1), None, *reversed(of_weights)
+        of_features = rows.flatten(0, 1) if ctx.needs_input_grad[0] else None
+        return of_features, None, None, *reversed(of_weights)

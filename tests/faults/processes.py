@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,21 @@ def descendants(pid: int) -> dict[int, str]:
 def workers(pid: int) -> list[int]:
     """The processes below a driver in which Ray runs trials; Ray's own agents take a minute to end."""
     return [child for child, line in descendants(pid).items() if line.startswith("ray::") and "Agent" not in line]
+
+
+def listening(pid: int) -> Iterator[IPv4Address | IPv6Address]:
+    """The addresses at which a process listens for TCP."""
+    try:
+        sockets = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    except OSError:
+        return  # it ended meanwhile
+    for family in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                words = bytes.fromhex(fields[1].partition(":")[0])
+                address = ip_address(b"".join(words[at : at + 4][::-1] for at in range(0, len(words), 4)))
+                yield (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def alive(pids: Any) -> list[int]:

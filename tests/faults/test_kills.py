@@ -26,7 +26,9 @@ from tests.faults.processes import (
     alive,
     assert_whole,
     command,
+    descendants,
     finished,
+    listening,
     started,
     store,
     trial_files,
@@ -50,6 +52,9 @@ def test_a_killed_search_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
         wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
         below = workers(process.pid)
         assert below
+        ports = {address for pid in [process.pid, *descendants(process.pid)] for address in listening(pid)}
+        assert ports
+        assert {address for address in ports if not address.is_loopback} == set()  # nobody else is let in
         os.kill(process.pid, signal.SIGKILL)  # the driver alone: the rest must notice
         process.wait()
         wait_for(lambda: not alive(below), seconds=30)

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
@@ -121,26 +120,3 @@ def test_a_cluster_that_does_not_answer_is_told(address: str, tmp_path: Path, mo
     assert f"no Ray cluster could be joined at {address}" in told.output
     assert "ray start --head" in told.output
     assert "Traceback" not in told.output
-
-
-def test_all_ports_of_a_search_of_this_machine_are_loopbacks(tmp_path: Path) -> None:
-    with started(command(tmp_path, "ray", "--workers", "1")) as process:
-        wait_for(lambda: list((tmp_path / "runs" / "tiny" / "trials").glob("*.parquet")), LONGEST)
-        addresses = {address for pid in [process.pid, *descendants(process.pid)] for address in listening(pid)}
-    assert addresses
-    assert {address for address in addresses if not address.is_loopback} == set()
-
-
-def listening(pid: int) -> Iterator[IPv4Address | IPv6Address]:
-    """The addresses at which a process listens for TCP."""
-    try:
-        sockets = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
-    except OSError:
-        return  # it ended meanwhile
-    for family in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                words = bytes.fromhex(fields[1].partition(":")[0])
-                address = ip_address(b"".join(words[at : at + 4][::-1] for at in range(0, len(words), 4)))
-                yield (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

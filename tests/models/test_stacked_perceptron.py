@@ -66,6 +66,17 @@ def test_to_a_student_its_weights_are_constants() -> None:
     assert all(ours.equal(theirs) for ours, theirs in zip(found, expected, strict=True))
 
 
+def test_weights_learn_from_what_is_no_ones_output() -> None:
+    """As a discriminator does from a teacher's logits, also where its first layer is a product."""
+    torch.manual_seed(0)
+    stacked = Stacked([nn.Sequential(nn.Linear(CLASSES, 5), nn.ReLU(), nn.Linear(5, 2)) for _ in range(3)])
+    logits = torch.randn(3 * 16, CLASSES)
+    assert isinstance(stacked.network, StackedPerceptron)
+    found = torch.autograd.grad(stacked.network(logits).square().sum(), stacked.leaves)
+    expected = torch.autograd.grad(layer_by_layer(stacked.network)(logits).square().sum(), stacked.leaves)
+    assert all(ours.equal(theirs) for ours, theirs in zip(found, expected, strict=True))
+
+
 def test_a_verdict_alone_is_left_to_its_layers() -> None:
     """Products with a vector are filled up, see `batch_invariant.member_products`."""
     network = stack(2, class_head=False).network

@@ -18,7 +18,7 @@ demo: setup
 	$(VENV)/bin/harness search --study digits_resnet
 
 test: setup
-	$(VENV)/bin/python -m pytest -n 3 --dist loadgroup
+	$(VENV)/bin/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 lint: setup
 	$(VENV)/bin/ruff check .

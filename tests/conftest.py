@@ -11,19 +11,16 @@ import torch
 from harness.store.parquet import Store
 from tests.studies import written
 
-STARTS_RAY = {
-    **dict.fromkeys(("test_chaos.py", "test_draining.py", "test_nodes.py"), "interrupts and nodes"),
-    **dict.fromkeys(("test_kills.py", "test_ray.py"), "kills"),
-}
-
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps each file in one of pytest's processes, so that what it prepares is prepared once; and those that start
-    Ray in two of them, first, since they take longest, and no more than two clusters at a time."""
-    items.sort(key=lambda item: item.path.name not in STARTS_RAY)
+    """Keeps each file in one of pytest's processes, so that what it prepares is prepared once. Those that start Ray say
+    that they go together, two lots of them, so that no more than two clusters run at a time; they take longest and come
+    first."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(STARTS_RAY.get(item.path.name, str(item.path))))
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(scope="session", autouse=True)

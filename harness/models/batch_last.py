@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from harness.models.memory_order import settled
 
@@ -70,6 +71,7 @@ class _Convolution(torch.autograd.Function):
         return settled(found, members)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
         from harness.models.kernels import convolve_back, convolve_weights
 
@@ -108,6 +110,7 @@ class _Norm(torch.autograd.Function):
         return settled(standard, members)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
         laid, weight, mean, variance = ctx.saved_tensors
         members, of_features = len(weight), _empty(*gradient.shape)
@@ -131,7 +134,7 @@ def normalise(
 def normalise_back(
     laid: Tensor, gradient: Tensor, weight: Tensor, mean: Tensor, variance: Tensor, into: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor]:
-    """The gradient of what was standardised, and those of weights and biases, (N, c)."""
+    """Puts the gradient of what was standardised into a tensor; those of weights and biases, (N, c)."""
     from harness.models import kernels
 
     of_weight, of_bias = torch.empty_like(mean), torch.empty_like(mean)

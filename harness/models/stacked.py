@@ -13,6 +13,7 @@ for bit, in every stack (on a CPU; tests/models/test_stacked.py holds it to that
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -109,7 +110,7 @@ class Stacked:
                 prefix = f"{path}." if path else ""
                 stacked = self._stacked(layer, prefix, {name: own.get(prefix + name) for name in ("weight", "bias")})
             elif is_perceptron(layer):
-                stacked = StackedPerceptron(list(layer.children()))
+                stacked = StackedPerceptron(OrderedDict(layer._modules))
             if stacked is not None:
                 if not path:
                     return stacked

@@ -15,6 +15,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from harness.store.parquet import Store
 from tests.studies import tiny, written
 
@@ -108,19 +110,14 @@ def workers(pid: int) -> list[int]:
     return [child for child, line in descendants(pid).items() if line.startswith("ray::") and "Agent" not in line]
 
 
-def listening(pid: int) -> Iterator[IPv4Address | IPv6Address]:
+def listening(pid: int) -> set[IPv4Address | IPv6Address]:
     """The addresses at which a process listens for TCP."""
     try:
-        sockets = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
-    except OSError:
-        return  # it ended meanwhile
-    for family in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                words = bytes.fromhex(fields[1].partition(":")[0])
-                address = ip_address(b"".join(words[at : at + 4][::-1] for at in range(0, len(words), 4)))
-                yield (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+        sockets = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return set()  # it ended meanwhile
+    addresses = {ip_address(one.laddr.ip) for one in sockets if one.status == psutil.CONN_LISTEN}
+    return {getattr(address, "ipv4_mapped", None) or address for address in addresses}
 
 
 def alive(pids: Any) -> list[int]:

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.xdist_group("interrupts and nodes")
+
 
 def test_random_kills_lose_double_and_change_nothing() -> None:
     line = [sys.executable, "-m", "benchmarks.chaos", "--quick", "--kills", "3", "--seed", "9"]

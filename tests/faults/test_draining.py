@@ -19,6 +19,7 @@ from tests.faults.processes import HARNESS, started, wait_for
 from tests.search.inline import numbers, search
 from tests.studies import tiny, written
 
+pytestmark = pytest.mark.xdist_group("interrupts and nodes")
 SOON: dict[str, Any] = tiny(data__train=200, training__epochs=50, search={"trials": 1, "replicates": 1})
 SOON["arms"], SOON["confirm"]["seeds"] = SOON["arms"][:1], [0]
 SOON["pairs"][0]["teacher_training"] = {"epochs": 1}
@@ -26,7 +27,7 @@ LATE: dict[str, Any] = tiny(data__train=640, training={"epochs": 1, "batch_size"
 LATE["arms"] = LATE["arms"][:1]
 LATE["pairs"][0]["students"].append({"name": "resnet", "depth": 110, "width": 2})
 """After a trial of some seconds comes one whose first epoch takes a minute."""
-LONGEST = 30
+LONGEST = 20
 """Seconds for an end that takes 1.5 to 3.5 on a free machine, and takes a minute if it waits for the epoch."""
 
 

@@ -38,6 +38,7 @@ from tests.faults.processes import (
 from tests.search.inline import numbers, search
 from tests.studies import TRIALS, tiny, written
 
+pytestmark = pytest.mark.xdist_group("kills")  # beside those that interrupt and those about nodes
 AFTER = 3
 """Trials on disk when the blow falls."""
 PACKED: dict[str, Any] = tiny(
@@ -52,9 +53,9 @@ def test_a_killed_search_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
         wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
         below = workers(process.pid)
         assert below
-        ports = {address for pid in [process.pid, *descendants(process.pid)] for address in listening(pid)}
-        assert ports
-        assert {address for address in ports if not address.is_loopback} == set()  # nobody else is let in
+        of_all = {line: listening(pid) for pid, line in descendants(process.pid).items()}
+        assert all(any(of for line, of in of_all.items() if part in line) for part in ("gcs_server", "raylet"))
+        assert all(address.is_loopback for of in of_all.values() for address in of)  # nobody else is let in
         os.kill(process.pid, signal.SIGKILL)  # the driver alone: the rest must notice
         process.wait()
         wait_for(lambda: not alive(below), seconds=30)
@@ -121,7 +122,7 @@ def test_an_interrupted_search_stops_at_once_and_goes_on(tmp_path: Path) -> None
         below = workers(process.pid)
         began = time.monotonic()
         impatiently_interrupted(process)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 10
         wait_for(lambda: not alive(below), seconds=30)
     before = trial_files(tmp_path)
     again = CliRunner().invoke(app, command(tmp_path, "inline")[1:])

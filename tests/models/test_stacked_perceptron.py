@@ -25,7 +25,7 @@ def stack(members: int, **shape: Any) -> Stacked:
 def layer_by_layer(network: nn.Module) -> nn.Module:
     """The same network over the same weights and statistics, each layer by itself."""
     if isinstance(network, StackedPerceptron):
-        return nn.Sequential(*network.layers)
+        return nn.Sequential(*network)
     for name, child in network.named_children():
         setattr(network, name, layer_by_layer(child))
     return network
@@ -64,6 +64,8 @@ def test_to_a_student_its_weights_are_constants() -> None:
     one, other = stack(2), stack(2)
     found, expected = a_step(one.frozen(), [], logits), a_step(other.network, [], logits)
     assert all(ours.equal(theirs) for ours, theirs in zip(found, expected, strict=True))
+    said = one.frozen()(logits.requires_grad_())
+    assert set(torch.autograd.grad(said.sum(), one.leaves, allow_unused=True)) == {None}
 
 
 def test_weights_learn_from_what_is_no_ones_output() -> None:
@@ -75,6 +77,50 @@ def test_weights_learn_from_what_is_no_ones_output() -> None:
     found = torch.autograd.grad(stacked.network(logits).square().sum(), stacked.leaves)
     expected = torch.autograd.grad(layer_by_layer(stacked.network)(logits).square().sum(), stacked.leaves)
     assert all(ours.equal(theirs) for ours, theirs in zip(found, expected, strict=True))
+
+
+def test_layers_without_a_bias_or_with_one_function_for_all(subtests: pytest.Subtests) -> None:
+    relu = nn.ReLU(inplace=True)
+    rows = {
+        "without a bias": [nn.Linear(CLASSES, 5, bias=False), nn.BatchNorm1d(5), nn.ReLU()],
+        "one function": [nn.Linear(CLASSES, 5), relu, nn.Linear(5, 5), relu],
+    }
+    for name, row in rows.items():
+        with subtests.test(name):
+            stacked = Stacked([nn.Sequential(*row)] * 2)
+            logits = torch.randn(2 * 16, CLASSES, generator=torch.Generator().manual_seed(1))
+            assert isinstance(stacked.network, StackedPerceptron)
+            found = a_step(stacked.network, stacked.leaves, logits)
+            expected = a_step(layer_by_layer(stacked.network), stacked.leaves, logits)
+            assert all(ours.equal(theirs) for ours, theirs in zip(found, expected, strict=True))
+
+
+def test_what_follows_may_change_its_result_in_place() -> None:
+    network = stack(2, widths=[5]).network
+    logits = torch.randn(2 * 16, CLASSES, requires_grad=True)
+    (found,) = torch.autograd.grad(network(logits).relu_().sum(), logits)
+    (expected,) = torch.autograd.grad(network(logits).relu().sum(), logits)
+    assert found.equal(expected)
+
+
+def test_a_layer_that_is_listened_to_is_heard() -> None:
+    network = stack(2, widths=[5]).network
+    heard: list[Tensor] = []
+    network.get_submodule("1").register_forward_hook(lambda _, __, said: heard.append(said))
+    network(torch.ones(2 * 16, CLASSES))
+    assert [said.shape for said in heard] == [(2 * 16, 5)]
+
+
+def test_a_row_that_may_change_what_it_is_given_is_left_to_its_layers() -> None:
+    network = Stacked([nn.Sequential(nn.ReLU(inplace=True), nn.Linear(CLASSES, 5))] * 2).network
+    assert not isinstance(network, StackedPerceptron)
+
+
+def test_no_second_derivative_is_made_up() -> None:
+    logits = torch.randn(2 * 16, CLASSES, requires_grad=True)
+    (slope,) = torch.autograd.grad(stack(2).network(logits).square().sum(), logits, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
 
 
 def test_a_verdict_alone_is_left_to_its_layers() -> None:

@@ -23,6 +23,8 @@ from tests.faults.processes import finished as ended
 from tests.search.inline import numbers
 from tests.studies import study
 
+pytestmark = pytest.mark.xdist_group("kills")  # no third cluster beside two of tests/faults
+
 
 def test_ray_and_inline_come_to_the_same_numbers_and_weights(
     finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

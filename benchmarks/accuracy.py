@@ -2,6 +2,7 @@
 
     python -m benchmarks.accuracy                                  digits_resnet, its first student, 5 seeds
     python -m benchmarks.accuracy --study fashion_mnist_resnet --arms kd at ksan
+    python -m benchmarks.accuracy --precision bfloat16             packs in bfloat16, single trials as the study says
     python -m benchmarks.accuracy --quick                          two arms, 3 seeds, a fifth of the epochs
 
 One side trains a trial by itself and runs its teacher at every step; the other trains all seeds of all arms as packs,
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -28,6 +30,7 @@ from harness.data.resident import ResidentData
 from harness.study.plan import plan, replicate
 from harness.study.study import Resources, load_study
 from harness.train.memory import keep_freed_memory
+from harness.train.optim import Precision
 from harness.train.pack import Left, Member, run_pack
 from harness.train.packing import most_in_a_pack
 from harness.train.seeds import make_repeatable
@@ -46,6 +49,7 @@ def main() -> None:
     options.add_argument("--study", default="digits_resnet")
     options.add_argument("--arms", nargs="+", help="all that can train in a pack otherwise")
     options.add_argument("--seeds", type=int, help="5, or 3 with --quick")
+    options.add_argument("--precision", choices=get_args(Precision), default="float32", help="the packs'")
     options.add_argument("--data-root", type=Path, default=DATA)
     asked = options.parse_args()
     make_repeatable(1)
@@ -56,10 +60,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         kept = Workshop(asked.data_root, Path(cache), torch.device("cpu"))
         live = Workshop(asked.data_root, Path(cache), torch.device("cpu"), answers_budget=0)
-        for spec in specs:
+        in_packs = [spec.with_values({"training.precision": asked.precision}) for spec in specs]
+        for spec in in_packs:
             kept.side(spec)  # trains the teacher, before a clock runs
         began = time.perf_counter()
-        ours = packed(specs, kept)
+        found = packed(in_packs, kept)
+        pairs = zip(specs, in_packs, strict=True)
+        ours = {spec.id: found[other.id] for spec, other in pairs if other.id in found}
         between = time.perf_counter()
         theirs = alone(specs, live)
         ended = time.perf_counter()

@@ -1,6 +1,6 @@
 """A step and an epoch of KD and KSAN: ours beside the usual way, torchdistill's loop and RepDistiller's.
 
-    python -m benchmarks.step [--quick] [--repdistiller PATH] [--data FOLDER] [--device cuda]
+    python -m benchmarks.step [--quick] [--repdistiller PATH] [--data FOLDER] [--device cuda] [--precision bfloat16]
 
 All sides train a ResNet-20 with a ResNet-56 on the same 32×32 images in batches of 64, with as many threads as
 torch is given (1 by default), in turn in one process. A step is a training epoch's seconds over its steps, loading
@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -26,6 +27,7 @@ from harness.distill.kd import KD
 from harness.distill.ksan import KSAN
 from harness.distill.method import Pretraining
 from harness.train.memory import keep_freed_memory
+from harness.train.optim import Precision
 from harness.train.seeds import make_repeatable
 
 REMEMBERED, ASKED = "ours, remembered", "ours, teacher run"
@@ -63,14 +65,14 @@ def sides_of(of: Task, epochs: int, checkout: Path | None) -> dict[str, Side]:
 
 def compared(of: Task, rounds: int, seconds: float | None, checkout: Path | None) -> list[str]:
     """Prints the seconds of each side and gives the lines of their ratios."""
-    name = of.spec.method.name
+    name, kind = of.spec.method.name, "" if of.spec.training.precision == "float32" else "_bfloat16"
     sides = sides_of(of, rounds + 1, checkout)
     taken = interleaved(sides, rounds, seconds, settle=_settled(of.device))
     steps = {side: [spent / of.steps for spent in sides[side].training[-len(taken[side]) :]] for side in sides}
     print(f"\n{name}, a step of {BATCH} images ({of.steps} steps an epoch)\n{table(steps)}")
     print(f"\n{name}, an epoch with its evaluation\n{table(taken)}", flush=True)
     return [
-        ratio_line(f"{name}_{figure}_{theirs.lower()}{suffix}", values[theirs], values[ours])
+        ratio_line(f"{name}{kind}_{figure}_{theirs.lower()}{suffix}", values[theirs], values[ours])
         for figure, values in (("step", steps), ("epoch", taken))
         for ours, suffix in ((REMEMBERED, ""), (ASKED, "_teacher_run"))
         for theirs in sides
@@ -90,6 +92,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder of Parquet files with 32×32 images; drawn ones without it")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--precision", choices=get_args(Precision), default="float32", help="ours; the others stay as they are written"
+    )
     parser.add_argument("--images", type=int, default=640, help="training images an epoch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--profile", action="store_true", help="show where our own step spends its time instead")
@@ -105,7 +110,7 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         for method in (KD(), KSAN(attention=Attention(pretraining=brief))):
-            of = task(method, Path(folder), device, asked.images, asked.data)
+            of = task(method, Path(folder), device, asked.images, asked.data, asked.precision)
             if asked.profile:
                 print(profiled(of))
             else:

@@ -28,9 +28,10 @@ from harness.distill.method import Parts
 from harness.models.resnet import ResNet
 from harness.models.taps import Tapped
 from harness.train.answers import Answers, Asked, Remembered, view_count, view_number
-from harness.train.optim import Steps, Training
+from harness.train.optim import Precision, Steps, Training
 from harness.train.teachers import save_weights
-from harness.train.trial import Checkpoint, TeacherSide, TeacherSpec, TrialSpec, precision, run_trial
+from harness.train.trial import Checkpoint, TeacherSide, TeacherSpec, TrialSpec, run_trial
+from harness.train.trial import precision as autocast_of
 from harness.train.workshop import Workshop, drained
 
 BATCH = 64
@@ -90,7 +91,7 @@ class Task:
     def asked(self) -> Asked:
         """The teacher, run at every step."""
         parts = Parts(self.side.pairing, nn.Identity(), None, self.side.part)
-        return Asked(self.tapped(), self.spec.method, parts, precision(self.spec, self.device))
+        return Asked(self.tapped(), self.spec.method, parts, autocast_of(self.spec, self.device))
 
     def ours(self, answers: Answers) -> Iterator[float]:
         """Our own loop: the training seconds of each epoch, each followed by an evaluation."""
@@ -118,16 +119,20 @@ def task(
     device: torch.device,
     images: int,
     parquet: Path | None,
-    layout: Training = TRAINING,
+    precision: Precision = "float32",
 ) -> Task:
-    """A task on so many training images of some Parquet files, or of drawn ones; writes what it makes to `folder`."""
+    """A task on so many training images of some Parquet files, or of drawn ones; writes what it makes to `folder`.
+
+    The precision is that of our own loop.
+    """
     data = _dataset(parquet or drawn_images(folder / "images"), images)
     weights = folder / "teacher.safetensors"
     workshop = Workshop(folder, folder / "cache", device)
     if not weights.exists():
         save_weights(_normalised(TEACHER.build(3, data.classes), workshop, data), weights)
     teacher = TeacherSpec(network=TEACHER, checkpoint=Checkpoint(path=str(weights)))
-    spec = TrialSpec(data=data, teacher=teacher, student=STUDENT, method=method, training=TRAINING)
+    training = TRAINING.model_copy(update={"precision": precision})
+    spec = TrialSpec(data=data, teacher=teacher, student=STUDENT, method=method, training=training)
     known = drained(workshop.teacher(teacher, data))
     # The side is made of a trial so short that no answers are computed for it: they are measured apart.
     brief = spec.with_values({"training.epochs": 1})

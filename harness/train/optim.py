@@ -11,6 +11,8 @@ from torch import nn
 
 from harness.spec import Spec
 
+Precision = Literal["float32", "bfloat16"]
+
 
 class Cosine(Spec):
     """Linear warm-up, then half a cosine down to 0 at the last step."""
@@ -61,7 +63,7 @@ class Training(Spec):
     """Largest norm of the student's gradient; larger ones are scaled down to it."""
     evaluate_every: int = Field(default=1, ge=1)
     """Epochs between looks at validation; the last epoch is always evaluated."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """bfloat16 runs the networks under autocast; losses and weights stay float32."""
     channels_last: bool = False
 

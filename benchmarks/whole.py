@@ -9,6 +9,7 @@ Both start from nothing, in folders of their own; the time is the whole command'
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,13 +38,13 @@ def main() -> None:
     content = yaml.safe_load(find("studies", asked.study).read_text(encoding="utf-8"))
     if asked.quick:
         content = shortened(content)
-    runner = "inline" if asked.quick else "ray"
+    workers = 1 if asked.quick else os.cpu_count() or 1
     print(machine())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sides = {
-            "by itself": lambda: searched(folder, "alone", {**content, "resources": WITHOUT}, runner),
-            "as shipped": lambda: searched(folder, "shipped", content, runner),
+            "by itself": lambda: searched(folder, "alone", {**content, "resources": WITHOUT}, workers),
+            "as shipped": lambda: searched(folder, "shipped", content, workers),
         }
         taken = interleaved(sides, asked.rounds, warm_ups=0)
     print(table(taken))
@@ -63,21 +64,33 @@ def _twentieth(training: dict[str, Any]) -> dict[str, Any]:
     return {**training, "epochs": epochs, "evaluate_every": epochs}
 
 
-def searched(folder: Path, side: str, content: dict[str, Any], runner: str) -> float:
+def searched(folder: Path, side: str, content: dict[str, Any], workers: int) -> float:
     """Seconds of a search from nothing to its report; raises `SystemExit` where it does not end well."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         path = Path(name) / f"{side}.yaml"
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         line = [sys.executable, "-c", "from harness.cli import main; main()", "search", "--study", str(path)]
         began = time.perf_counter()
-        line += ["--runs", f"{name}/runs", "--runner", runner]
+        line += ["--runs", f"{name}/runs"]
+        line += ["--workers", str(workers)] if workers > 1 else ["--runner", "inline"]
         ran = subprocess.run(line, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - began
         if ran.returncode:
             raise SystemExit(f"the search ended with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
-        ended = Store(Path(name) / "runs" / side).trials()
-        print(f"{side}: {seconds:.1f} s, {len(ended)} trials, {sum(t.train_seconds for t in ended):.1f} s of training")
+        print(f"{side}: {accounted(seconds, Store(Path(name) / 'runs' / side), workers)}", flush=True)
         return seconds
+
+
+def accounted(seconds: float, store: Store, workers: int) -> str:
+    """What a command's seconds and its workers' went into."""
+    ended = store.trials()
+    span = (max(t.finished_at for t in ended) - min(t.started_at for t in ended)).total_seconds()
+    training, busy = sum(t.train_seconds for t in ended), sum(t.wall_seconds for t in ended)
+    return (
+        f"{seconds:.1f} s, {seconds - span:.1f} of them before the first of {len(ended)} trials and after the last; "
+        f"{workers} worker(s) trained for {training:.1f} s, took {busy - training:.1f} s to prepare, evaluate and record, "
+        f"and waited for {workers * span - busy:.1f} s"
+    )
 
 
 if __name__ == "__main__":

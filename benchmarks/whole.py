@@ -88,8 +88,8 @@ def accounted(seconds: float, store: Store, workers: int) -> str:
     training, busy = sum(t.train_seconds for t in ended), sum(t.wall_seconds for t in ended)
     return (
         f"{seconds:.1f} s, {seconds - span:.1f} of them before the first of {len(ended)} trials and after the last; "
-        f"{workers} worker(s) trained for {training:.1f} s, took {busy - training:.1f} s to prepare, evaluate and record, "
-        f"and waited for {workers * span - busy:.1f} s"
+        f"{workers} worker(s): training {training:.1f} s, preparing, evaluating and recording {busy - training:.1f}, "
+        f"waiting {workers * span - busy:.1f}"
     )
 
 

@@ -1,18 +1,27 @@
-"""What packs gain: N trials as one vectorised step, against the same trials one after another.
+"""What packs gain: N trials as one vectorised step, against the same trials one after another and in N processes.
 
-    python -m benchmarks.pack            resnet8-w4 on digits by scratch, KD, ANC and KSAN, N = 1 … 64
-    python -m benchmarks.pack --quick    N = 8 by scratch and KSAN, and 32 by scratch, one epoch
+    python -m benchmarks.pack                  resnet8-w4 on digits by scratch, KD, ANC and KSAN, N = 1 … 64
+    python -m benchmarks.pack --methods ksan --sizes 8 32
+    python -m benchmarks.pack --quick          N = 8 by scratch and KSAN, and 32 by scratch, one epoch, no processes
 
-A measurement trains N seeds for a few epochs, one thread, teacher's answers remembered; the sides alternate.
+A measurement trains N seeds for a few epochs, one thread each, teacher's answers remembered; the sides alternate. The
+processes are there before the clock runs, share the machine's cores, and are as many as find room in its free memory;
+a pack has one core, so one a core would do that many times as much.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import tempfile
+import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import psutil
 import torch
 
 from benchmarks.measured import interleaved, machine, ratio_line, table
@@ -31,7 +40,10 @@ from harness.train.seeds import Seeds, make_repeatable
 from harness.train.trial import TeacherSpec, TrialSpec, run_trial
 from harness.train.workshop import Workshop
 
+METHODS: dict[str, Method] = {method.name: method for method in (Scratch(), KD(), ANC(), KSAN())}
 SIZES = (1, 2, 4, 8, 16, 32, 64)
+A_PROCESS = 10**9
+"""Bytes that a process with torch, data and a trial takes, rounded up."""
 EPOCHS = 30
 """Of the schedule, so that all nine views are worth remembering; a measurement trains the first few."""
 
@@ -40,24 +52,33 @@ def main() -> None:
     """Prints a table a method, and a line a figure."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--quick", action="store_true", help="N = 8 by scratch and KSAN, and 32 by scratch, one epoch")
+    options.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    options.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     options.add_argument("--device", default="cpu")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--epochs", type=int, default=2, help="epochs of a measurement")
     asked = options.parse_args()
+    print(machine())
+    quick = [("scratch", 8), ("scratch", 32), ("ksan", 8)]
+    chosen = quick if asked.quick else [(name, size) for name in asked.methods for size in asked.sizes]
+    rounds, epochs = (3, 1) if asked.quick else (asked.rounds, asked.epochs)
+    with tempfile.TemporaryDirectory() as folder:
+        workshop = workshop_in(Path(folder), asked.device)
+        for name, size in chosen:
+            print("\n".join(measured(METHODS[name], size, workshop, rounds, epochs, not asked.quick)), flush=True)
+
+
+@cache
+def workshop_in(folder: Path, device: str) -> Workshop:
+    """Where trials of a process get data and teacher."""
     make_repeatable(1)
     keep_freed_memory()
-    print(machine())
-    every: list[Method] = [Scratch(), KD(), ANC(), KSAN()]
-    quick: list[tuple[Method, int]] = [(Scratch(), 8), (Scratch(), 32), (KSAN(), 8)]
-    chosen = quick if asked.quick else [(method, size) for method in every for size in SIZES]
-    rounds, epochs = (3, 1) if asked.quick else (asked.rounds, asked.epochs)
-    with tempfile.TemporaryDirectory() as cache:
-        workshop = Workshop(Path("unused"), Path(cache), torch.device(asked.device))
-        for method, size in chosen:
-            print("\n".join(measured(method, size, workshop, rounds, epochs)), flush=True)
+    return Workshop(Path("unused"), folder, torch.device(device))
 
 
-def measured(method: Method, size: int, workshop: Workshop, rounds: int, epochs: int) -> Sequence[str]:
+def measured(
+    method: Method, size: int, workshop: Workshop, rounds: int, epochs: int, with_processes: bool
+) -> Sequence[str]:
     """The lines of one method and one size of pack."""
     specs = [
         TrialSpec(
@@ -70,14 +91,37 @@ def measured(method: Method, size: int, workshop: Workshop, rounds: int, epochs:
         )
         for seed in range(size)
     ]
-    sides = {"alone": lambda: alone(specs, workshop, epochs), "pack": lambda: packed(specs, workshop, epochs)}
-    taken = interleaved(sides, rounds)
+    sides = {"alone": partial(alone, specs, workshop, epochs), "pack": partial(packed, specs, workshop, epochs)}
     name = f"pack_{method.name}_{size}"
-    return [
-        f"\n{method.name}, {size} trials, {epochs} epochs",
-        table(taken),
-        ratio_line(name, taken["alone"], taken["pack"]),
-    ]
+    has_room = size * A_PROCESS < psutil.virtual_memory().available
+    if not (with_processes and has_room):
+        taken = interleaved(sides, rounds)
+    else:
+        spawn = multiprocessing.get_context("spawn")
+        settled = spawn.Barrier(size), workshop.cache, workshop.device.type
+        with ProcessPoolExecutor(size, spawn, _get_ready, settled) as pool:
+            taken = interleaved({**sides, "processes": partial(side_by_side, pool, specs, workshop, epochs)}, rounds)
+    lines = [ratio_line(name, taken["alone"], taken["pack"])]
+    if "processes" in taken:
+        lines.append(ratio_line(f"{name}_over_processes", taken["processes"], taken["pack"]))
+    return [f"\n{method.name}, {size} trials, {epochs} epochs", table(taken), *lines]
+
+
+def _get_ready(all_are: Barrier, folder: Path, device: str) -> None:
+    workshop_in(folder, device)
+    all_are.wait(600)
+
+
+def side_by_side(pool: ProcessPoolExecutor, specs: Sequence[TrialSpec], workshop: Workshop, epochs: int) -> float:
+    """Seconds until as many processes as trials trained one each, which they begin at once."""
+    began = time.perf_counter()
+    for waiting in [pool.submit(_one, spec, workshop.cache, workshop.device.type, epochs) for spec in specs]:
+        waiting.result()
+    return time.perf_counter() - began
+
+
+def _one(spec: TrialSpec, folder: Path, device: str, epochs: int) -> float:
+    return alone([spec], workshop_in(folder, device), epochs)
 
 
 def alone(specs: Sequence[TrialSpec], workshop: Workshop, epochs: int) -> float:

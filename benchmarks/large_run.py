@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from harness.record import EpochRecord, TrialRecord
+from harness.record import EpochRecord, Provenance, TrialRecord
 from harness.store.parquet import STAMPED, arrow_schema
 from harness.store.published import EPOCHS, TRIALS, WRITTEN
 from harness.study.domains import Choice, FloatRange
@@ -217,18 +217,19 @@ def _points(
 
 
 def _provenance(n: int) -> pa.Array:
-    one = {
-        "harness": "0.1.0",
-        "python": "3.11.7",
-        "torch": "2.14.0",
-        "machine": "Linux x86_64",
-        "device": "cpu",
-        "threads": 1,
-        "packed": True,
-        "commit": "0123456789ab",
-        "data_fingerprint": "f" * 64,
-    }
-    return pa.array([one], arrow_schema(TrialRecord).field("provenance").type).take(np.zeros(n, int))
+    one = Provenance(
+        harness="0.1.0",
+        python="3.11.7",
+        torch="2.14.0",
+        numba="0.68.1",
+        machine="Linux x86_64",
+        device="cpu",
+        threads=1,
+        packed=True,
+        commit="0123456789ab",
+        data_fingerprint="f" * 64,
+    )
+    return pa.array([asdict(one)], arrow_schema(TrialRecord).field("provenance").type).take(np.zeros(n, int))
 
 
 def _epochs(rows: pa.Table, rng: np.random.Generator) -> pa.Table:

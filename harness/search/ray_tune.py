@@ -31,8 +31,9 @@ from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _in
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from harness.record import EpochRecord
 from harness.search.agenda import Agenda, Pack
-from harness.search.crew import Crew
+from harness.search.crew import Crew, News
 from harness.search.depot import FilesOnDisk
 from harness.search.draining import interrupts_deferred
 from harness.search.node import Supply, below
@@ -41,7 +42,10 @@ from harness.source import MissingError
 from harness.study.plan import Plan
 
 SLICE = 0.5
-"""Seconds of work, or of waiting for a pack, between two reports of a worker."""
+"""Seconds of work, or of waiting for a pack, between two looks of a worker at whether the agenda drains."""
+
+SILENCE = 4
+"""Slices without an end of a trial after which a worker reports its epochs: it stands still until Tune has heard."""
 
 NODE = Path("~/.cache/ksan-harness/node")
 """Where a node keeps its copies of the driver's files."""
@@ -277,7 +281,7 @@ class _Worker(tune.Trainable):
             self._workbench.clear()
             return {"news": [], "wants_work": False, "done": True}
         if self._free_since is None:
-            news = self._workbench.work(SLICE)
+            news = self._worked()
             self._free_since = time.monotonic() if self._workbench.is_free else None
             return {"news": news, "wants_work": self._workbench.is_free, "done": False}
         pack = self._ordered(self._free_since)
@@ -285,6 +289,16 @@ class _Worker(tune.Trainable):
             self._workbench.begin(pack)
             self._free_since = None
         return {"news": [], "wants_work": False, "done": pack == ()}
+
+    def _worked(self) -> list[News]:
+        """What came of some slices, up to one in which a trial ended, or before which the agenda drains."""
+        news = self._workbench.work(SLICE)
+        for _ in range(SILENCE - 1):
+            has_ended = self._workbench.is_free or not all(isinstance(item, EpochRecord) for item in news)
+            if has_ended or _internal_kv_get(_place(_DRAIN)):
+                break
+            news += self._workbench.work(SLICE)
+        return news
 
     def _ordered(self, since: float) -> Pack | None:
         """The pack that lies there for it, none where it is to end; None where nothing has come within a slice."""

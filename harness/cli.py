@@ -461,9 +461,7 @@ def _runner(
     from harness.search.ray_tune import RayRunner
     from harness.search.workbench import WorkerSettings
 
-    settings = WorkerSettings(
-        data_root, cache, places, device, resources.cpus_per_trial, budget, plan.cells[0].base.data
-    )
+    settings = WorkerSettings(data_root, cache, places, device, resources.cpus_per_trial, budget)
     return RayRunner(settings, workers, resources.share if device == "cuda" else 0.0, at)
 
 

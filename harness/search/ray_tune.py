@@ -285,8 +285,6 @@ class _Worker(tune.Trainable):
             self._free_since = time.monotonic() if self._workbench.is_free else None
             return {"news": news, "wants_work": self._workbench.is_free, "done": False}
         pack = self._ordered(self._free_since)
-        if pack is None:
-            self._workbench.get_ready()
         if pack:
             self._workbench.begin(pack)
             self._free_since = None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from harness.data.dataset import Dataset
 from harness.search.agenda import Pack
 from harness.search.crew import News, Refusal
 from harness.search.depot import Depot
@@ -34,8 +33,6 @@ class WorkerSettings:
     threads: int
     answers_budget: int
     """Bytes of teachers' answers that may lie in the cache."""
-    data: Dataset
-    """What the first trials look at."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +63,6 @@ class Workbench:
             data_root, cache, once = below(folder, data_root), below(folder, cache), self._node.once
         self._workshop = Workshop(data_root, cache, torch.device(settings.device), once, settings.answers_budget)
         self._news: Generator[News, None, None] | None = None
-        self._unseen: Dataset | None = settings.data
-
-    def get_ready(self) -> None:
-        """Loads once what the first trials look at, while nothing else is to do; where that fails, a trial says so."""
-        data, self._unseen = self._unseen, None
-        if data and self._node is None:
-            with suppress(Exception):
-                self._workshop.data(data)
 
     @property
     def is_free(self) -> bool:

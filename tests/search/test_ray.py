@@ -48,7 +48,7 @@ def test_ray_and_inline_come_to_the_same_numbers_and_weights(
 
 def test_what_tune_is_told_of_workers(tmp_path: Path) -> None:
     """Without a limit Tune asks for workers for ever."""
-    settings = WorkerSettings(tmp_path, tmp_path, Places(tmp_path, tmp_path), "cpu", 1, 0, study().spec.data)
+    settings = WorkerSettings(tmp_path, tmp_path, Places(tmp_path, tmp_path), "cpu", 1, 0)
     crew = Crew(Agenda(plan(study()), Store(tmp_path)))
     crew.agenda.workers = 3
     told = RayRunner(settings, 3, 0.0)._tuner(crew, tmp_path, None)._local_tuner._tune_config
@@ -60,7 +60,7 @@ def test_a_ray_that_does_not_start_is_told_with_a_remedy(tmp_path: Path, monkeyp
         raise Exception("The current node timed out during startup.\nMore of it.")  # as Ray raises it
 
     monkeypatch.setattr(ray, "init", times_out)
-    settings = WorkerSettings(tmp_path, tmp_path, Places(tmp_path, tmp_path), "cpu", 1, 0, study().spec.data)
+    settings = WorkerSettings(tmp_path, tmp_path, Places(tmp_path, tmp_path), "cpu", 1, 0)
     with pytest.raises(MissingError, match=r"\(The current node timed out during startup\.\).*--runner inline"):
         RayRunner(settings, 1, 0.0).run(Agenda(plan(study()), Store(tmp_path)))
 

@@ -18,12 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import torch
 
-from harness.record import EpochRecord, Provenance, TrialRecord
+from harness.record import EpochRecord, TrialRecord
 from harness.store.parquet import STAMPED, arrow_schema
 from harness.store.published import EPOCHS, TRIALS, WRITTEN
 from harness.study.domains import Choice, FloatRange
 from harness.study.study import Arm, StudySpec, base_trial, load_study
+from harness.train.account import provenance
 from harness.train.cost import size
 
 LENGTH = 20
@@ -217,19 +219,8 @@ def _points(
 
 
 def _provenance(n: int) -> pa.Array:
-    one = Provenance(
-        harness="0.1.0",
-        python="3.11.7",
-        torch="2.14.0",
-        numba="0.68.1",
-        machine="Linux x86_64",
-        device="cpu",
-        threads=1,
-        packed=True,
-        commit="0123456789ab",
-        data_fingerprint="f" * 64,
-    )
-    return pa.array([asdict(one)], arrow_schema(TrialRecord).field("provenance").type).take(np.zeros(n, int))
+    here = asdict(provenance(torch.device("cpu"), "f" * 64, packed=True))
+    return pa.array([here], arrow_schema(TrialRecord).field("provenance").type).take(np.zeros(n, int))
 
 
 def _epochs(rows: pa.Table, rng: np.random.Generator) -> pa.Table:

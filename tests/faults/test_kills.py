@@ -53,9 +53,10 @@ def test_a_killed_search_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
         wait_for(lambda: len(trial_files(tmp_path)) >= AFTER)
         below = workers(process.pid)
         assert below
-        of_all = {line: listening(pid) for pid, line in descendants(process.pid).items()}
-        assert all(any(of for line, of in of_all.items() if part in line) for part in ("gcs_server", "raylet"))
-        assert all(address.is_loopback for of in of_all.values() for address in of)  # nobody else is let in
+        lines = {process.pid: "driver", **descendants(process.pid)}
+        at = {pid: listening(pid) for pid in lines}
+        assert all(any(at[pid] for pid, line in lines.items() if part in line) for part in ("gcs_server", "raylet"))
+        assert all(address.is_loopback for addresses in at.values() for address in addresses)  # nobody else is let in
         os.kill(process.pid, signal.SIGKILL)  # the driver alone: the rest must notice
         process.wait()
         wait_for(lambda: not alive(below), seconds=30)

@@ -53,7 +53,7 @@ QUICK: dict[str, Any] = {
             "students": [{"name": "resnet", "depth": 8, "width": 2}],
         }
     ],
-    "training": {"epochs": 12, "batch_size": 32},
+    "training": {"epochs": 60, "batch_size": 32},
     "arms": [
         {"method": {"name": "scratch"}, "space": {"training.learning_rate": {"float": [0.03, 0.5], "log": True}}},
         {"method": {"name": "kd"}, "space": {"training.learning_rate": {"float": [0.03, 0.5], "log": True}}},
@@ -270,9 +270,11 @@ def main() -> None:
     cluster = Cluster(folder)
     try:
         while tally.kills.total() < kills:
-            rounds += 1
+            rounds, before = rounds + 1, tally.kills.total()
             war = disturbed(study, folder / f"war{rounds}", cluster, kills, rng, tally)
             compare(peace, war, tally)
+            if tally.kills.total() == before:
+                sys.exit(f"the study ended before anything was killed (see {folder}): give it longer trials")
     finally:
         cluster.stop()
     print(f"{len(peace.trials())} trials, {rounds} rounds, kills: {dict(tally.kills)}")

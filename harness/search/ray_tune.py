@@ -186,26 +186,18 @@ def _connect(cluster: Cluster) -> None:
     try:
         if port.isdigit():
             socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-        try:
-            _join(cluster)
-        except (OSError, RuntimeError):
-            # `ray start` asks for a token wherever its machine has one; `ray.init` with a port does not bring it along.
-            ray.shutdown()
-            if not maybe_enable_token_auth_if_token_available(warn_if_disabled=False):
-                raise
-            _join(cluster)
+        # `ray start` asks for a token wherever its machine has one; `ray.init` with a port does not bring it along.
+        logging.getLogger("ray").setLevel(logging.CRITICAL)  # says that it does, which is no news to who has the token
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        ray.init(
+            address=cluster.address,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            runtime_env={"env_vars": cluster.environment} if cluster.environment else None,
+        )
     except (OSError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingError(f"no Ray cluster could be joined at {cluster.address} ({reason}); {remedy}") from error
-
-
-def _join(cluster: Cluster) -> None:
-    ray.init(
-        address=cluster.address,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-        runtime_env={"env_vars": cluster.environment} if cluster.environment else None,
-    )
 
 
 def _room(threads: int, gpus_per_trial: float) -> int:

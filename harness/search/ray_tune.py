@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -186,18 +187,27 @@ def _connect(cluster: Cluster) -> None:
     try:
         if port.isdigit():
             socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-        # `ray start` asks for a token wherever its machine has one; `ray.init` with a port does not bring it along.
-        logging.getLogger("ray").setLevel(logging.CRITICAL)  # says that it does, which is no news to who has the token
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-        ray.init(
-            address=cluster.address,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            runtime_env={"env_vars": cluster.environment} if cluster.environment else None,
-        )
+        try:
+            _join(cluster)
+        except (OSError, RuntimeError):
+            # `ray start` asks for a token wherever its machine has one; `ray.init` with a port does not bring it along.
+            # Only now, though it takes 5 s to be refused: where none is asked for, Ray loses the actors of who has one.
+            ray.shutdown()
+            if not maybe_enable_token_auth_if_token_available(warn_if_disabled=False):
+                raise
+            _join(cluster)
     except (OSError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingError(f"no Ray cluster could be joined at {cluster.address} ({reason}); {remedy}") from error
+
+
+def _join(cluster: Cluster) -> None:
+    ray.init(
+        address=cluster.address,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        runtime_env={"env_vars": cluster.environment} if cluster.environment else None,
+    )
 
 
 def _room(threads: int, gpus_per_trial: float) -> int:
@@ -381,12 +391,13 @@ class _Orders(tune.Callback):
             crew.stopped_by = crew.stopped_by or gone
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """What Tune wrote of a worker's end: of a traceback, or of what Ray says in many lines, the last one."""
+        """What Tune wrote last of a worker's end, below the indented lines of a traceback or of Ray's own."""
         if not trial.error_file:
             return
         with suppress(OSError):
-            said = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            self.source.crew.cause = said[-1].strip() if said else ""
+            said = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+            last = list(takewhile(lambda line: not line[:1].isspace(), reversed(said))) or said[-1:]
+            self.source.crew.cause = " ".join(reversed(last)).strip()
 
 
 class _End(tune.Stopper):

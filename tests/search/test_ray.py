@@ -65,11 +65,23 @@ def test_a_ray_that_does_not_start_is_told_with_a_remedy(tmp_path: Path, monkeyp
         RayRunner(settings, 1, 0.0).run(Agenda(plan(study()), Store(tmp_path)))
 
 
-def test_what_a_worker_died_of_is_the_last_line_that_tune_wrote(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "cause"),
+    [
+        ("Traceback …\n  File …\n    raise\nRuntimeError: no device\n\n", "RuntimeError: no device"),
+        (
+            "The actor died …\n\tclass_name: _Worker\nIt was out of memory.\nIt never ran.",
+            "It was out of memory. It never ran.",
+        ),
+        ("  indented to the end", "indented to the end"),
+        ("", ""),
+    ],
+)
+def test_what_a_worker_died_of_is_what_tune_wrote_last(tmp_path: Path, written: str, cause: str) -> None:
     crew = Crew(Agenda(plan(study()), Store(tmp_path)))
-    (tmp_path / "error.txt").write_text("Failure # 1\nTraceback …\nRuntimeError: no device\n\n", encoding="utf-8")
+    (tmp_path / "error.txt").write_text(written, encoding="utf-8")
     orders = _Orders(_Source(crew, None))
     orders.on_trial_error(1, [], SimpleNamespace(error_file=None))
     assert crew.cause == ""
     orders.on_trial_error(1, [], SimpleNamespace(error_file=str(tmp_path / "error.txt")))
-    assert crew.cause == "RuntimeError: no device"
+    assert crew.cause == cause

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import ray
@@ -45,8 +46,9 @@ from harness.study.plan import Plan
 SLICE = 0.5
 """Seconds of work, or of waiting for a pack, between two looks of a worker at whether the agenda drains."""
 
-SILENCE = 4
-"""Slices without an end of a trial after which a worker reports its epochs: it stands still until Tune has heard."""
+REPORTS = (2.0, 10.0)
+"""Seconds without an end of a trial after which a worker reports its epochs, and stands still until Tune has heard: a
+fifth of what its pack has taken, within these."""
 
 NODE = Path("~/.cache/ksan-harness/node")
 """Where a node keeps its copies of the driver's files."""
@@ -266,7 +268,7 @@ def _place(what: str) -> str:
 
 
 _DRAIN = "drain"
-"""Stands there, for busy workers to read between two slices, once the agenda drains."""
+"""Stands there, for busy workers to see between two slices, once the agenda drains."""
 
 
 class _Worker(tune.Trainable):
@@ -277,9 +279,21 @@ class _Worker(tune.Trainable):
         self._workbench = Workbench(settings, far)
         self._free_since: float | None = None
         """When it said that it has no pack; None while it has one, and before it has said anything."""
+        self._busy_since = 0.0
+        """When its pack came."""
+        self._drains, self._is_over = Event(), Event()
+        # Beside the training, which would stand still for 5 to 10 ms each time that it asked itself.
+        Thread(target=self._look_for_drain, args=(_place(_DRAIN),), daemon=True).start()
+
+    def _look_for_drain(self, place: str) -> None:
+        """Sees whether the agenda drains, twice a second, until it does or the worker ends."""
+        while not (self._drains.is_set() or self._is_over.wait(SLICE)):
+            with suppress(Exception):  # a cluster that does not answer now
+                if _internal_kv_get(place):
+                    self._drains.set()
 
     def step(self) -> dict[str, Any]:
-        if _internal_kv_get(_place(_DRAIN)):
+        if self._drains.is_set():
             self._workbench.clear()
             return {"news": [], "wants_work": False, "done": True}
         if self._free_since is None:
@@ -289,15 +303,15 @@ class _Worker(tune.Trainable):
         pack = self._ordered(self._free_since)
         if pack:
             self._workbench.begin(pack)
-            self._free_since = None
+            self._free_since, self._busy_since = None, time.monotonic()
         return {"news": [], "wants_work": False, "done": pack == ()}
 
     def _worked(self) -> list[News]:
         """What came of some slices, up to one in which a trial ended, or before which the agenda drains."""
-        news = self._workbench.work(SLICE)
-        for _ in range(SILENCE - 1):
-            has_ended = self._workbench.is_free or not all(isinstance(item, EpochRecord) for item in news)
-            if has_ended or _internal_kv_get(_place(_DRAIN)):
+        began, news = time.monotonic(), self._workbench.work(SLICE)
+        silence = min(max((began - self._busy_since) / 5, REPORTS[0]), REPORTS[1])
+        while not self._drains.is_set() and time.monotonic() - began < silence:
+            if self._workbench.is_free or not all(isinstance(item, EpochRecord) for item in news):
                 break
             news += self._workbench.work(SLICE)
         return news
@@ -315,6 +329,7 @@ class _Worker(tune.Trainable):
 
     def cleanup(self) -> None:
         """Clears the workbench, whose pack keeps its checkpoint."""
+        self._is_over.set()
         self._workbench.clear()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -155,7 +155,7 @@ class TeacherSide:
     digest: str
 
 
-SAVING = 100
+SAVING = 200
 """Training takes at least so many times as long as saving it does, however large a network and slow a disk."""
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
+from harness.data import digits
 from harness.data.dataset import DataError, Images
 from harness.data.digits import Digits
 from harness.data.splits import Warrant, cut, open_test
@@ -43,6 +47,22 @@ def test_every_class_is_in_every_split() -> None:
 def test_pixels_fill_the_range_of_a_byte() -> None:
     pixels = cut(Digits(), NOWHERE).train.pixels
     assert (pixels.min(), pixels.max(), len(np.unique(pixels))) == (0, 255, 17)
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+def test_they_are_scikit_learns_wherever_its_file_is(is_found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_found:
+        monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    images, labels = digits._shipped()
+    expected = load_digits()
+    assert np.array_equal(images, expected.images)
+    assert np.array_equal(labels, expected.target)
+
+
+def test_reading_them_imports_no_scikit_learn() -> None:
+    read = "import sys; from harness.data.digits import Digits; Digits().training_images(None); "
+    line = [sys.executable, "-c", read + "sys.exit('sklearn' in sys.modules)"]
+    assert subprocess.run(line, check=False).returncode == 0
 
 
 def test_the_test_images_are_the_same_for_every_split_seed() -> None:

@@ -64,11 +64,11 @@ def started(line: list[str]) -> Iterator[subprocess.Popen[str]]:
 def finished(line: list[str]) -> subprocess.CompletedProcess[str]:
     """A process that ended by itself."""
     with started(line) as process:
-        output, _ = process.communicate(timeout=180)
+        output, _ = process.communicate(timeout=300)
         return subprocess.CompletedProcess(line, process.returncode, output)
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 90) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 180) -> Any:
     """What a condition gives once it holds; fails after a deadline."""
     until = time.monotonic() + seconds
     while not (held := what()):

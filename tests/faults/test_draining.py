@@ -20,14 +20,14 @@ from tests.search.inline import numbers, search
 from tests.studies import tiny, written
 
 pytestmark = pytest.mark.xdist_group("interrupts and nodes")
-SOON: dict[str, Any] = tiny(data__train=200, training__epochs=50, search={"trials": 1, "replicates": 1})
+SOON: dict[str, Any] = tiny(data__train=200, training__epochs=200, search={"trials": 1, "replicates": 1})
 SOON["arms"], SOON["confirm"]["seeds"] = SOON["arms"][:1], [0]
 SOON["pairs"][0]["teacher_training"] = {"epochs": 1}
 LATE: dict[str, Any] = tiny(data__train=640, training={"epochs": 1, "batch_size": 2}, search={"trials": 1})
 LATE["arms"] = LATE["arms"][:1]
 LATE["pairs"][0]["students"].append({"name": "resnet", "depth": 110, "width": 2})
 """After a trial of some seconds comes one whose first epoch takes a minute."""
-LONGEST = 20
+LONGEST = 40
 """Seconds for an end that takes 1.5 to 3.5 on a free machine, and takes a minute if it waits for the epoch."""
 
 

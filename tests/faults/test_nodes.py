@@ -28,7 +28,7 @@ pytestmark = pytest.mark.xdist_group("interrupts and nodes")
 RAY = str(Path(sys.executable).parent / "ray")
 STUDY = tiny(data__train=300, training__epochs=8, search={"trials": 4, "batch": 4, "sampler": "random"})
 TRIALS = 1 + 2 * (4 + 2)
-LONGEST = 90
+LONGEST = 180
 """Seconds for all that a node or a search may take on a busy machine."""
 
 

@@ -73,7 +73,7 @@ def test_figures_follow_the_theme(page: webdriver.Chrome) -> None:
     light = page.execute_script(ink)
     dark_scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", dark_scheme)
-    WebDriverWait(page, 10).until(lambda seen: seen.execute_script(ink) != light)
+    WebDriverWait(page, 60).until(lambda seen: seen.execute_script(ink) != light)
 
 
 def test_a_click_on_a_heading_sorts_and_another_turns_it(page: webdriver.Chrome) -> None:
@@ -109,7 +109,7 @@ def copied(page: webdriver.Chrome, form: str) -> str:
         text = str(area.get_property("value"))
         return text if text.startswith(BEGINNINGS[form]) else None
 
-    text = WebDriverWait(page, 10).until(pasted)
+    text = WebDriverWait(page, 60).until(pasted)
     page.execute_script("document.getElementById('paste').remove()")
     return text
 
@@ -156,12 +156,12 @@ def test_a_click_on_a_mark_selects_and_the_address_remembers(browser: webdriver.
     for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
         event = {"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1}
         browser.execute_cdp_cmd("Input.dispatchMouseEvent", event)
-    WebDriverWait(browser, 20).until(lambda seen: seen.execute_script(CHOSEN))
+    WebDriverWait(browser, 60).until(lambda seen: seen.execute_script(CHOSEN))
     chosen = browser.execute_script(CHOSEN)
     address = browser.current_url
     browser.get("about:blank")
     browser.get(address)
-    WebDriverWait(browser, 20).until(lambda seen: seen.execute_script(CHOSEN) == chosen)
+    WebDriverWait(browser, 60).until(lambda seen: seen.execute_script(CHOSEN) == chosen)
 
 
 def test_the_page_is_used_by_the_keyboard_alone(page: webdriver.Chrome) -> None:
@@ -181,7 +181,7 @@ def test_accuracy_is_drawn_against_another_size(page: webdriver.Chrome) -> None:
     title = "return document.getElementById('plot-front').layout.xaxis.title.text"
     assert page.execute_script(title) == "parameters"
     page.find_element(By.CSS_SELECTOR, "#front input[value=MACs]").send_keys(Keys.SPACE)
-    WebDriverWait(page, 20).until(lambda seen: seen.execute_script(title) == "multiply-adds an image")
+    WebDriverWait(page, 60).until(lambda seen: seen.execute_script(title) == "multiply-adds an image")
 
 
 def test_it_prints_with_every_figure_in_dark_ink_within_the_page(browser: webdriver.Chrome, sample_page: Path) -> None:

@@ -49,7 +49,7 @@ def _digits(part: slice) -> Images:
     pixels = np.round(images * (255 / 16)).astype(np.uint8)[:, None]
     # Neighbours share a writer, so the order is shuffled; this seed is part of what the data set is.
     order = np.random.RandomState(1797).permutation(TOTAL)[part]
-    return Images(pixels[order], labels[order].astype(np.int64))
+    return Images(pixels[order], labels[order])
 
 
 def _shipped() -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ def _shipped() -> tuple[np.ndarray, np.ndarray]:
     file = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz" if found and found.origin else None
     if file and file.is_file():
         rows = np.loadtxt(file, delimiter=",")
-        return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1]
+        return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64)
     from sklearn.datasets import load_digits
 
     content = load_digits()

@@ -1,7 +1,7 @@
 """The Ray runner: Ray Tune for processes, placement and lost workers. The only file that imports ray.
 
     driver   Agenda ◄─ Crew ◄─ _Source (Tune's Searcher) ◄─ what workers did
-    worker   _Worker (Tune's Trainable): a workbench on which it carries out packs, in slices of half a second
+    worker   _Worker (Tune's Trainable): a workbench on which it carries out packs
     cluster  an actor beside the driver serves its files (see `depot.py`) to nodes that do not share them
 
 A trial of Tune's is a worker, from its start to the end of the run: Tune sees neither trials nor numbers of ours. Packs
@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
+from textwrap import shorten
 from threading import Event, Thread
 from typing import Any
 
@@ -44,17 +45,23 @@ from harness.source import MissingError
 from harness.study.plan import Plan
 
 SLICE = 0.5
-"""Seconds of work, or of waiting for a pack, between two looks of a worker at whether the agenda drains."""
+"""Seconds between two looks of a worker at whether the agenda drains, and for which it waits for a pack in one go."""
 
-REPORTS = (2.0, 10.0)
+TURN = 0.1
+"""Seconds of work, or an epoch, after which a worker minds what it has seen."""
+
+REPORTS = (2.0, 5.0)
 """Seconds without an end of a trial after which a worker reports its epochs, and stands still until Tune has heard: a
-fifth of what its pack has taken, within these."""
+fifth of what its pack has taken, within these. Tune kills who takes 10 s to hear that the run is over."""
 
 NODE = Path("~/.cache/ksan-harness/node")
 """Where a node keeps its copies of the driver's files."""
 
 PATIENCE = 5.0
 """Seconds within which a cluster must answer."""
+
+LONGEST_CAUSE = 300
+"""Characters of what a worker died of; Ray adds tables and advice."""
 
 LOOKS = (0.005, 0.5)
 """Seconds between two looks of a worker that waits: a twentieth of what it has waited, within these."""
@@ -158,7 +165,7 @@ class RayRunner:
                 storage_path=str(scratch / "tune"),
                 verbose=0,
                 callbacks=[_Orders(source)],
-                stop=_End(crew),
+                stop=_End(source),
             ),
         )
 
@@ -268,7 +275,7 @@ def _place(what: str) -> str:
 
 
 _DRAIN = "drain"
-"""Stands there, for busy workers to see between two slices, once the agenda drains."""
+"""Stands there, for busy workers to see, once the agenda drains or the run is over."""
 
 
 class _Worker(tune.Trainable):
@@ -281,13 +288,14 @@ class _Worker(tune.Trainable):
         """When it said that it has no pack; None while it has one, and before it has said anything."""
         self._busy_since = 0.0
         """When its pack came."""
-        self._drains, self._is_over = Event(), Event()
+        self._drains, self._ended = Event(), Event()
         # Beside the training, which would stand still for 5 to 10 ms each time that it asked itself.
-        Thread(target=self._look_for_drain, args=(_place(_DRAIN),), daemon=True).start()
+        self._lookout = Thread(target=self._look_for_drain, args=(_place(_DRAIN),), name="drain", daemon=True)
+        self._lookout.start()
 
     def _look_for_drain(self, place: str) -> None:
-        """Sees whether the agenda drains, twice a second, until it does or the worker ends."""
-        while not (self._drains.is_set() or self._is_over.wait(SLICE)):
+        """Sees whether all are to stop, twice a second, until they are or the worker ends."""
+        while not (self._drains.is_set() or self._ended.wait(SLICE)):
             with suppress(Exception):  # a cluster that does not answer now
                 if _internal_kv_get(place):
                     self._drains.set()
@@ -307,13 +315,14 @@ class _Worker(tune.Trainable):
         return {"news": [], "wants_work": False, "done": pack == ()}
 
     def _worked(self) -> list[News]:
-        """What came of some slices, up to one in which a trial ended, or before which the agenda drains."""
-        began, news = time.monotonic(), self._workbench.work(SLICE)
+        """What came of some turns, up to one in which a trial ended, or before which the agenda drains."""
+        began, news = time.monotonic(), list[News]()
         silence = min(max((began - self._busy_since) / 5, REPORTS[0]), REPORTS[1])
-        while not self._drains.is_set() and time.monotonic() - began < silence:
-            if self._workbench.is_free or not all(isinstance(item, EpochRecord) for item in news):
+        while not (self._drains.is_set() or self._workbench.is_free) and time.monotonic() - began < silence:
+            came = self._workbench.work(TURN)
+            news += came
+            if not all(isinstance(item, EpochRecord) for item in came):
                 break
-            news += self._workbench.work(SLICE)
         return news
 
     def _ordered(self, since: float) -> Pack | None:
@@ -329,8 +338,9 @@ class _Worker(tune.Trainable):
 
     def cleanup(self) -> None:
         """Clears the workbench, whose pack keeps its checkpoint."""
-        self._is_over.set()
+        self._ended.set()
         self._workbench.clear()
+        self._lookout.join(timeout=1)  # it may be asking as the process ends
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep themselves."""
@@ -347,6 +357,7 @@ class _Source(Searcher):
         self.crew, self.far = crew, far
         self.holders: dict[str, tuple[str, ...]] = {}
         """In whose names a worker may have claimed what a node is to make."""
+        self._has_recalled = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's own snapshots, which are never restored from."""
@@ -357,6 +368,13 @@ class _Source(Searcher):
             finished: Any = Searcher.FINISHED  # a word, in a place typed for configs
             return finished  # type: ignore[no-any-return]
         return {} if self.crew.joins(trial_id) else None
+
+    def recall(self) -> None:
+        """Tells all workers to stop, once."""
+        if not self._has_recalled:
+            self._has_recalled = True
+            with suppress(Exception):  # a cluster that is gone
+                _internal_kv_put(_place(_DRAIN), b"yes")
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self.crew.hear(trial_id, result.pop("news"), result["wants_work"])
@@ -385,7 +403,7 @@ class _Orders(tune.Callback):
     """Brings free workers their packs, and all the word that the agenda drains, at each of Tune's steps."""
 
     def __init__(self, source: _Source) -> None:
-        self.source, self.is_told = source, False
+        self.source = source
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's own snapshots, which are never restored from."""
@@ -393,11 +411,11 @@ class _Orders(tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         crew = self.source.crew
+        crew.agenda.meter.tick()
         orders = list(crew.orders())
+        if crew.agenda.is_draining:
+            self.source.recall()
         try:
-            if crew.agenda.is_draining and not self.is_told:
-                self.is_told = True
-                _internal_kv_put(_place(_DRAIN), b"yes")
             for worker, pack in orders:
                 self.source.holders[worker] = tuple(one.id for one in pack)
                 _internal_kv_put(_place(worker), cloudpickle.dumps(pack))  # type: ignore[no-untyped-call]
@@ -410,16 +428,17 @@ class _Orders(tune.Callback):
         if not trial.error_file:
             return
         with suppress(OSError):
-            said = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+            text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+            said = [line for line in text.splitlines() if line.strip() and not line.startswith("Failure # ")]
             last = list(takewhile(lambda line: not line[:1].isspace(), reversed(said))) or said[-1:]
-            self.source.crew.cause = " ".join(reversed(last)).strip()
+            self.source.crew.cause = shorten(" ".join(reversed(last)), LONGEST_CAUSE, placeholder=" …")
 
 
 class _End(tune.Stopper):
     """Ends all workers, starting ones too, when there is nothing more to do."""
 
-    def __init__(self, crew: Crew) -> None:
-        self.crew = crew
+    def __init__(self, source: _Source) -> None:
+        self.source = source
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's own snapshots, which are never restored from."""
@@ -429,4 +448,6 @@ class _End(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return self.crew.is_over
+        if self.source.crew.is_over:
+            self.source.recall()
+        return self.source.crew.is_over

@@ -37,7 +37,7 @@ class RunningTrial:
     purpose: Purpose
     seed: int
     epoch: int
-    """The last that ended; 0 before the first."""
+    """The last that was told of, which on Ray may be five seconds ago; 0 before the first."""
     epochs: int
     started_at: datetime
 

@@ -165,7 +165,7 @@ class Resumption:
 
     path: Path
     every: float = 2.0
-    """Less than a drain waits for: an epoch that is too long for it is all that is lost."""
+    """At least, see `SAVING`; a drain saves what it finds, but for an epoch that is too long for it."""
 
 
 @dataclass(frozen=True)

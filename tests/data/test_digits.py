@@ -57,12 +57,13 @@ def test_they_are_scikit_learns_wherever_its_file_is(is_found: bool, monkeypatch
     expected = load_digits()
     assert np.array_equal(images, expected.images)
     assert np.array_equal(labels, expected.target)
+    assert labels.dtype == expected.target.dtype == np.int64
 
 
 def test_reading_them_imports_no_scikit_learn() -> None:
     read = "import sys; from harness.data.digits import Digits; Digits().training_images(None); "
     line = [sys.executable, "-c", read + "sys.exit('sklearn' in sys.modules)"]
-    assert subprocess.run(line, check=False).returncode == 0
+    assert subprocess.run(line, cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 
 def test_the_test_images_are_the_same_for_every_split_seed() -> None:

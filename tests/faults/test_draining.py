@@ -90,6 +90,8 @@ def test_an_epoch_is_waited_for_until_the_grace_ends_or_a_second_interrupt_comes
         output, _ = process.communicate(timeout=LONGEST)
         took = time.monotonic() - began
     assert process.returncode == 130, output
+    assert "resnet110-w2" not in {trial.student for trial in store.trials()}  # the epoch did not come to its end
+    assert not list(store.root.glob("checkpoints/*.pt"))
     assert "the same command continues" in output
     if runner == "inline":  # Ray's own end takes a second or two
         assert (took >= GRACE) == (interrupts == 1)

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 import ray
 
+from harness.search import ray_tune
 from harness.search.agenda import Agenda
 from harness.search.crew import Crew
-from harness.search.ray_tune import RayRunner, _Orders, _Source
+from harness.search.ray_tune import RayRunner, _End, _Orders, _Source
 from harness.search.workbench import WorkerSettings
 from harness.source import MissingError
 from harness.store.parquet import Store
@@ -65,14 +66,27 @@ def test_a_ray_that_does_not_start_is_told_with_a_remedy(tmp_path: Path, monkeyp
         RayRunner(settings, 1, 0.0).run(Agenda(plan(study()), Store(tmp_path)))
 
 
+@pytest.mark.parametrize("is_over", [True, False])
+def test_workers_are_recalled_once_when_the_run_is_over(
+    is_over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it ends: Tune's own word waits for the step that a worker is in, and Tune does not wait long."""
+    crew, board = Crew(Agenda(plan(study()), Store(tmp_path))), list[str]()
+    monkeypatch.setattr(ray_tune, "_place", str)
+    monkeypatch.setattr(ray_tune, "_internal_kv_put", lambda place, said: board.append(place))
+    crew.stopped_by = OSError("disk full") if is_over else None
+    end = _End(_Source(crew, None))
+    assert [end.stop_all(), end.stop_all()] == [is_over, is_over]
+    assert board == ["drain"] * is_over
+
+
 @pytest.mark.parametrize(
     ("written", "cause"),
     [
-        ("Traceback …\n  File …\n    raise\nRuntimeError: no device\n\n", "RuntimeError: no device"),
-        (
-            "The actor died …\n\tclass_name: _Worker\nIt was out of memory.\nIt never ran.",
-            "It was out of memory. It never ran.",
-        ),
+        ("Failure # 1 (occurred at …)\nTraceback …\n  raise\nRuntimeError: no device\n\n", "RuntimeError: no device"),
+        ("Failure # 1 (occurred at …)\nThe actor died.", "The actor died."),
+        ("The actor died …\n\tclass_name: _Worker\n\nOut of memory.\nIt never ran.", "Out of memory. It never ran."),
+        ("Out of memory.\nTop 10\n" + "1\tpython\n" * 100, "Out of memory. Top 10" + " 1 python" * 30 + " 1 …"),
         ("  indented to the end", "indented to the end"),
         ("", ""),
     ],

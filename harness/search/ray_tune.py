@@ -411,17 +411,19 @@ class _Orders(tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         crew = self.source.crew
-        crew.agenda.meter.tick()
         orders = list(crew.orders())
         if crew.agenda.is_draining:
             self.source.recall()
         try:
+            crew.agenda.meter.tick()
             for worker, pack in orders:
                 self.source.holders[worker] = tuple(one.id for one in pack)
                 _internal_kv_put(_place(worker), cloudpickle.dumps(pack))  # type: ignore[no-untyped-call]
         except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
             gone = MissingError(f"Ray no longer answers ({error}); the same command goes on where this run stopped")
             crew.stopped_by = crew.stopped_by or gone
+        except OSError as error:  # a full disk
+            crew.stopped_by = crew.stopped_by or error
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """What Tune wrote last of a worker's end, below the indented lines of a traceback or of Ray's own."""

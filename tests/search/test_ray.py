@@ -66,6 +66,19 @@ def test_a_ray_that_does_not_start_is_told_with_a_remedy(tmp_path: Path, monkeyp
         RayRunner(settings, 1, 0.0).run(Agenda(plan(study()), Store(tmp_path)))
 
 
+def test_a_disk_that_is_full_when_the_time_is_noted_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew, full = Crew(Agenda(plan(study()), Store(tmp_path))), OSError(28, "No space left on device")
+
+    def tick() -> None:
+        raise full
+
+    monkeypatch.setattr(crew.agenda.meter, "tick", tick)
+    _Orders(_Source(crew, None)).on_step_begin(1, [])
+    assert crew.stopped_by is full
+
+
 @pytest.mark.parametrize("is_over", [True, False])
 def test_workers_are_recalled_once_when_the_run_is_over(
     is_over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,7 @@
 first    the agenda drains: runners hand out nothing more and close what runs, which keeps its checkpoint
 second   KeyboardInterrupt at once, as after `GRACE` seconds of an epoch that does not end
 
-While Ray starts, both are held back.
+While Ray starts or ends, both are held back.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def interrupts_drain(agenda: Agenda) -> Iterator[None]:
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Holds SIGINT and SIGTERM back until the block ends: within Ray's start an exception can end in a segfault.
+    """Holds SIGINT and SIGTERM back until the block ends: within Ray's start an exception can end in a segfault, and
+    within its end it leaves processes and files.
 
     Puts back the handlers, of which Ray replaces one for good.
     """

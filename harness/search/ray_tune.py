@@ -108,7 +108,7 @@ class RayRunner:
         ours.acquire()
         crew = Crew(agenda)
         try:
-            with interrupts_deferred():
+            with interrupts_deferred(), _handlers_kept():
                 if self.cluster:
                     _connect(self.cluster)
                 else:
@@ -119,12 +119,13 @@ class RayRunner:
         except Exception as error:
             raise (crew.stopped_by or error) from None
         finally:
-            if ray.is_initialized():
-                with suppress(Exception):  # a cluster that is gone
-                    _internal_kv_del(_place(""), del_by_prefix=True)
-            ray.shutdown()
-            ours.release()
-            shutil.rmtree(scratch, ignore_errors=True)
+            with interrupts_deferred():  # or processes and files of Ray's would be left
+                if ray.is_initialized():
+                    with suppress(Exception):  # a cluster that is gone
+                        _internal_kv_del(_place(""), del_by_prefix=True)
+                ray.shutdown()
+                ours.release()
+                shutil.rmtree(scratch, ignore_errors=True)
         if crew.stopped_by:
             raise crew.stopped_by
 
@@ -168,6 +169,17 @@ class RayRunner:
                 stop=_End(source),
             ),
         )
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Keeps Ray from answering SIGTERM itself, from the middle of its start on: it would exit there and then."""
+    theirs = ray._private.utils.set_sigterm_handler
+    ray._private.utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        ray._private.utils.set_sigterm_handler = theirs
 
 
 def _start(scratch: Path, workers: int, threads: int) -> None:

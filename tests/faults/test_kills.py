@@ -153,6 +153,17 @@ def test_an_interrupt_within_rays_start_is_told_like_any_other(tmp_path: Path) -
         assert not list(scratch.glob("ray-*"))
 
 
+@pytest.mark.parametrize("begun", ["raylet", "DashboardAgent"])
+def test_a_scheduler_that_ends_a_job_within_rays_start_loses_nothing_either(begun: str, tmp_path: Path) -> None:
+    """SIGTERM, to which Ray has an answer of its own."""
+    with started(command(tmp_path, "ray")) as process:
+        wait_for(lambda: any(begun in line for line in descendants(process.pid).values()))
+        process.terminate()
+        output, _ = process.communicate(timeout=120)
+        assert (process.returncode, output.count("Interrupted.")) == (130, 1), output
+        assert not list(Path(process.scratch).glob("ray-*"))  # type: ignore[attr-defined]
+
+
 def test_what_a_killed_driver_left_of_ray_is_swept_and_nothing_else(tmp_path: Path, monkeypatch: Any) -> None:
     from harness.search.ray_tune import _sweep
 
